@@ -1,0 +1,23 @@
+"""The host bundle: one file with all that an agent outside the cluster needs to join.
+
+It holds the agent's TLS private key: it is written with mode 0600 and is best piped straight to the host.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+
+class Bundle(BaseModel):
+    """An agent's identity; ``wireguard-operator host-bundle`` writes it, ``wireguard-operator agent`` reads it."""
+
+    server: str
+    """namespace/name of the WireGuardServer."""
+    listen: str
+    """host:port to listen on, taken from the server's URL."""
+    certificate: str
+    """PEM, the agent's certificate."""
+    private_key: str = Field(repr=False)
+    """PEM, the agent's TLS key."""
+    ca: str
+    """PEM, the operator's CA: who may speak to this agent."""

@@ -1,0 +1,127 @@
+"""What controller and agent say to each other: JSON over HTTPS with certificates on both sides.
+
+========  ==================  ==========================================================================
+GET       ``/v1/status``      ``AgentStatus``
+PUT       ``/v1/state``       ``Snapshot`` → ``Ack``: make the device so, whatever it was
+POST      ``/v1/delta``       ``DeltaRequest`` → ``Ack``; 409 with ``AgentStatus`` when ``base`` is not
+                              what the agent holds: the controller then sends a snapshot
+GET       ``/v1/counters``    ``?cursor=`` → ``CountersPage`` with the peers that changed since
+========  ==================  ==========================================================================
+
+An error is ``{"message": …}`` with status 400 (not understood), 403 (not the controller) or 500. One peer that
+the device refuses is reported in ``Ack.errors``; the others are applied all the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+
+from ..domain.device import DevicePeer, Interface
+
+STATUS_PATH = "/v1/status"
+STATE_PATH = "/v1/state"
+DELTA_PATH = "/v1/delta"
+COUNTERS_PATH = "/v1/counters"
+
+CONTROLLER_NAME = "controller.wireguard.dotmac.io"
+"""DNS name in the controller's client certificate; agents obey nobody else."""
+
+
+def agent_name(namespace: str, server: str) -> str:
+    """DNS name in an agent's certificate. An identity, not an address: hosts may move without a new certificate."""
+    return f"{server}.{namespace}.agent.wireguard.dotmac.io"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The desired state that an agent holds."""
+
+    revision: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStatus:
+    """Who the agent is and what it holds; ``applied`` is None before the first snapshot."""
+
+    version: str
+    implementation: str
+    device: str
+    """Identifies one life of the device: counters start from zero in the next."""
+    applied: Applied | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole desired state."""
+
+    revision: int
+    interface: Interface
+    peers: tuple[DevicePeer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaRequest:
+    """A change of the state that ``base`` names."""
+
+    base: Applied
+    revision: int
+    interface: Interface | None = None
+    upsert: tuple[DevicePeer, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PeerCounters:
+    """One peer's counters as the device has them."""
+
+    public_key: str
+    rx_bytes: int
+    tx_bytes: int
+    last_handshake: int = 0
+    """Unix seconds; 0 is never."""
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """The desired state is on disk and on the device, but for the peers in ``errors``."""
+
+    applied: Applied
+    device: str
+    errors: dict[str, str] = field(default_factory=dict)
+    """Public key → why the device refused it."""
+    final: tuple[PeerCounters, ...] = ()
+    """Last counters of the peers that this call removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountersPage:
+    """Peers whose counters changed after ``cursor``; pass the new cursor next time."""
+
+    device: str
+    cursor: str
+    peers: tuple[PeerCounters, ...]
+
+
+T = TypeVar("T")
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+
+
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
+def encode(message: object) -> bytes:
+    """A message as JSON."""
+    return _adapter(type(message)).dump_json(message)
+
+
+def decode(kind: type[T], data: bytes) -> T:
+    """JSON as a message. Raises ``pydantic.ValidationError`` (a ValueError), which may quote the input: do not log it."""
+    return _adapter(kind).validate_json(data)

@@ -1,0 +1,127 @@
+"""The field types that several kinds use, each with its bounds and the sentence a user reads when it is wrong.
+
+CEL is used instead of ``pattern`` wherever the API server's own message would be a bare regular expression.
+Every string has a length bound, since the cost of a CEL rule is estimated from it (KEP-2876).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+ZERO_KEY = "A" * 43 + "="
+
+
+def rule(
+    expression: str, message: str, *, message_expression: str | None = None, path: str | None = None
+) -> dict[str, str]:
+    """One entry of ``x-kubernetes-validations``."""
+    entry = {"rule": expression, "message": message}
+    if message_expression:
+        entry["messageExpression"] = message_expression
+    if path:
+        entry["fieldPath"] = path
+    return entry
+
+
+def rules(*entries: dict[str, str], **extra: Any) -> dict[str, Any]:
+    """``json_schema_extra`` that carries CEL rules."""
+    return {"x-kubernetes-validations": list(entries), **extra}
+
+
+KEY_RULES = (
+    rule(
+        "self.matches('^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$')",
+        "must be a WireGuard public key: 32 bytes in base64, 44 characters ending in '=', as `wg pubkey` prints it",
+    ),
+    rule(
+        f"self != '{ZERO_KEY}'",
+        "the all-zero key is not a public key; make a pair with `wg genkey | wg pubkey`",
+    ),
+)
+
+PublicKey = Annotated[str, Field(max_length=64, json_schema_extra=rules(*KEY_RULES))]
+
+IPAddress = Annotated[
+    str,
+    Field(
+        max_length=45,
+        json_schema_extra=rules(
+            rule(
+                "isIP(self)",
+                "must be an IPv4 or IPv6 address without prefix length, e.g. 10.8.0.1 or fd00::1",
+            )
+        ),
+    ),
+]
+
+CIDR = Annotated[
+    str,
+    Field(
+        max_length=49,
+        json_schema_extra=rules(
+            rule("isCIDR(self)", "must be a network in CIDR notation, e.g. 10.8.0.0/24 or fd00:8::/64"),
+            rule(
+                "!isCIDR(self) || cidr(self) == cidr(self).masked()",
+                "has bits set behind its prefix length",
+                message_expression="'has host bits set; the network is ' + string(cidr(self).masked())",
+            ),
+        ),
+    ),
+]
+
+HostName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        json_schema_extra=rules(
+            rule(
+                "isIP(self) || !format.dns1123Subdomain().validate(self).hasValue()",
+                "must be a DNS name or an IP address without port or brackets, e.g. vpn.example.net or 2001:db8::1",
+            )
+        ),
+    ),
+]
+
+DNSEntry = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        json_schema_extra=rules(
+            rule(
+                "isIP(self) || !format.dns1123Subdomain().validate(self).hasValue()",
+                "must be the address of a DNS server or a search domain, e.g. 9.9.9.9 or corp.example",
+            )
+        ),
+    ),
+]
+
+ObjectName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        json_schema_extra=rules(
+            rule(
+                "!format.dns1123Subdomain().validate(self).hasValue()",
+                "must be the name of an object: lower-case letters, digits, '-' and '.'",
+            )
+        ),
+    ),
+]
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+MTU = Annotated[int, Field(ge=1280, le=9000)]
+"""1280 is the least that IPv6 may run on (RFC 8200 section 5)."""
+
+Keepalive = Annotated[int, Field(ge=0, le=65535)]
+"""Seconds; 0 is off (``wg`` man page, PersistentKeepalive)."""
+
+ONE_PER_FAMILY = rule(
+    "self.filter(n, isCIDR(n) && cidr(n).ip().family() == 4).size() <= 1"
+    " && self.filter(n, isCIDR(n) && cidr(n).ip().family() == 6).size() <= 1",
+    "may hold one IPv4 and one IPv6 network, not two of one family",
+)

@@ -1,0 +1,197 @@
+"""``WireGuardServer``: one VPN server — its endpoint, its networks and the machine that realises it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .base import Column, Kind, Model, Resource, Time
+from .conditions import Conditions
+from .fields import (
+    CIDR,
+    MTU,
+    ONE_PER_FAMILY,
+    DNSEntry,
+    HostName,
+    Keepalive,
+    ObjectName,
+    Port,
+    PublicKey,
+    rule,
+    rules,
+)
+
+
+class ServerPhase(StrEnum):
+    """One word for people; programs read the conditions."""
+
+    ACTIVE = "Active"
+    INACTIVE = "Inactive"
+    DEGRADED = "Degraded"
+    MAINTENANCE = "Maintenance"
+
+
+class Endpoint(Model):
+    """Where subscribers reach the server."""
+
+    host: HostName
+    """Public DNS name or IP address, as it stands in the configurations of clients."""
+    port: Port | None = None
+    """Public UDP port if it differs from listenPort, e.g. behind a port forwarding."""
+
+
+class LocalSecretRef(Model):
+    """A Secret in the namespace of the object."""
+
+    name: ObjectName
+    """Name of the Secret."""
+
+
+class HostDataPlane(Model):
+    """A Linux host or router that runs `wireguard-operator agent`."""
+
+    url: Annotated[
+        str,
+        Field(
+            max_length=300,
+            json_schema_extra=rules(
+                rule(
+                    "isURL(self) && url(self).getScheme() == 'https' && url(self).getHostname() != ''",
+                    "must be the https URL on which the controller reaches the agent, e.g. https://192.0.2.1:8443",
+                )
+            ),
+        ),
+    ]
+    """Where the controller reaches the agent, e.g. https://192.0.2.1:8443."""
+    tls_secret_ref: Annotated[LocalSecretRef | None, Field(alias="tlsSecretRef")] = None
+    """Secret with tls.crt, tls.key and ca.crt of the agent; the operator makes `<server>-agent-tls` when absent."""
+
+
+class DataPlane(Model):
+    """What realises the server."""
+
+    type: Literal["Host"] = "Host"
+    """Host: an agent on a Linux host or router outside the cluster."""
+    host: HostDataPlane
+    """Settings of type Host."""
+
+
+class ServerSpec(Model):
+    """What the administrator wants."""
+
+    endpoint: Endpoint
+    """Where subscribers reach the server."""
+    listen_port: Port = 51820
+    """UDP port on which WireGuard listens."""
+    networks: Annotated[
+        tuple[CIDR, ...],
+        Field(
+            min_length=1,
+            max_length=2,
+            json_schema_extra=rules(
+                ONE_PER_FAMILY,
+                rule(
+                    "self.all(n, !isCIDR(n) || cidr(n).prefixLength() <= (cidr(n).ip().family() == 4 ? 30 : 126))",
+                    "a network needs room for the server and a peer: at most /30 for IPv4 and /126 for IPv6",
+                ),
+            ),
+        ),
+    ]
+    """Address pools of the tunnel: one IPv4 and/or one IPv6 network. The first host address is the server's."""
+    dns: Annotated[tuple[DNSEntry, ...], Field(max_length=8)] = ()
+    """DNS servers and search domains for clients."""
+    mtu: MTU | None = None
+    """MTU of the tunnel on the server and, unless the peer says otherwise, on clients. Default 1420."""
+    client_allowed_ips: Annotated[tuple[CIDR, ...], Field(alias="clientAllowedIPs", max_length=64)] = ()
+    """What clients route into the tunnel. Default everything: 0.0.0.0/0 and ::/0."""
+    persistent_keepalive: Keepalive = 25
+    """Seconds between keepalives that clients send to hold NAT mappings open; 0 is off."""
+    data_plane: DataPlane
+    """What realises the server."""
+
+
+class PeerCounts(Model):
+    """Peers of the server."""
+
+    total: int = 0
+    """Peers that name this server."""
+    active: int = 0
+    """Peers on the device."""
+    online: int = 0
+    """Peers with a handshake in the last 180 seconds."""
+
+
+class ServerTraffic(Model):
+    """Sum over the server's peers, from the server's side."""
+
+    rx_bytes: int = 0
+    """Bytes received from subscribers."""
+    tx_bytes: int = 0
+    """Bytes sent to subscribers."""
+
+
+class DataPlaneStatus(Model):
+    """What the agent last said."""
+
+    implementation: str | None = None
+    """Userspace or Kernel."""
+    version: str | None = None
+    """Version of the agent."""
+    revision: int | None = None
+    """Revision of the desired state that is on the device."""
+
+
+class ServerStatus(Model):
+    """What the operator observed."""
+
+    observed_generation: int | None = None
+    """Generation of the spec that this status speaks of."""
+    phase: ServerPhase | None = None
+    """One word for people; programs read the conditions."""
+    conditions: Conditions = ()
+    """Accepted, KeysReady, Programmed, Ready."""
+    public_key: Annotated[str | None, Field(max_length=64)] = None
+    """The server's WireGuard public key."""
+    endpoint: str | None = None
+    """host:port as it stands in client configurations."""
+    addresses: tuple[str, ...] = ()
+    """The server's own addresses in the tunnel."""
+    peers: PeerCounts | None = None
+    """Counts of peers."""
+    traffic: ServerTraffic | None = None
+    """Sum over the peers."""
+    last_stats_time: Time | None = None
+    """When the counters were last read."""
+    data_plane: DataPlaneStatus | None = None
+    """What the agent last said."""
+
+
+class WireGuardServer(Resource[ServerSpec, ServerStatus]):
+    """One object of the kind."""
+
+    spec: ServerSpec
+    status: ServerStatus = ServerStatus()
+
+
+SERVER = Kind(
+    kind="WireGuardServer",
+    plural="wireguardservers",
+    singular="wireguardserver",
+    short_names=("wgs",),
+    model=WireGuardServer,
+    description="A WireGuard server: public endpoint, address pools and the machine that realises it.",
+    columns=(
+        Column("Endpoint", ".status.endpoint"),
+        Column("Networks", ".spec.networks", priority=1),
+        Column("Phase", ".status.phase"),
+        Column("Peers", ".status.peers.total", "integer"),
+        Column("Online", ".status.peers.online", "integer"),
+        Column("Ready", '.status.conditions[?(@.type=="Ready")].status', priority=1),
+        Column("Public key", ".status.publicKey", priority=1),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+    ),
+)
+
+__all__ = ["SERVER", "PublicKey", "ServerPhase", "ServerSpec", "ServerStatus", "WireGuardServer"]

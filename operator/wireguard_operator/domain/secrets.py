@@ -1,0 +1,134 @@
+"""The Secrets that the operator keeps: how they are named, built and read back.
+
+====================================  ====================================================================
+``<server>-wireguard-server``         privateKey, publicKey
+``<server>-agent-tls``                tls.crt, tls.key, ca.crt: the agent's side of the link
+``<peer>-wireguard``                  privateKey (unless the device keeps it), publicKey, presharedKey, wg0.conf
+====================================  ====================================================================
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from ..api.base import API_VERSION, Resource
+from .certificates import Certificate
+from .client_config import ClientKeys
+from .keys import Hidden, InvalidKeyError, KeyPair, decode_key, pair_of
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "wireguard-operator"
+SELECTOR = f"{MANAGED_BY}={MANAGER}"
+
+PRIVATE_KEY, PUBLIC_KEY, PRESHARED_KEY, CONFIG = "privateKey", "publicKey", "presharedKey", "wg0.conf"
+
+
+def server_secret_name(server: str) -> str:
+    """The Secret with a server's keys."""
+    return f"{server}-wireguard-server"
+
+
+def agent_secret_name(server: str) -> str:
+    """The Secret with the certificate of a server's agent."""
+    return f"{server}-agent-tls"
+
+
+def peer_secret_name(peer: str) -> str:
+    """The Secret with a peer's keys and configuration."""
+    return f"{peer}-wireguard"
+
+
+def owner_reference(owner: Resource[Any, Any], kind: str) -> dict[str, Any]:
+    """The owner reference by which Kubernetes deletes what we made together with the object it was made for."""
+    meta = owner.metadata
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "name": meta.name,
+        "uid": meta.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+def build(
+    owner: Resource[Any, Any], kind: str, name: str, data: Mapping[str, str], form: str = "Opaque"
+) -> dict[str, Any]:
+    """A Secret owned by ``owner``, in its namespace."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name,
+            "namespace": owner.metadata.namespace,
+            "labels": {MANAGED_BY: MANAGER},
+            "ownerReferences": [owner_reference(owner, kind)],
+        },
+        "type": form,
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
+    }
+
+
+def belongs_to(secret: Mapping[str, Any], owner: Resource[Any, Any]) -> bool:
+    """Whether the Secret was made for this very object and not for another of the same name."""
+    return any(ref.get("uid") == owner.metadata.uid for ref in secret["metadata"].get("ownerReferences", ()))
+
+
+def is_ours(secret: Mapping[str, Any]) -> bool:
+    """Whether the operator made the Secret."""
+    return bool(secret["metadata"].get("labels", {}).get(MANAGED_BY) == MANAGER)
+
+
+def read(secret: Mapping[str, Any], key: str) -> str | None:
+    """A value of the Secret as text; None when it is absent or not text."""
+    encoded = (secret.get("data") or {}).get(key)
+    if encoded is None:
+        return None
+    try:
+        return base64.b64decode(encoded).decode()
+    except ValueError:
+        return None
+
+
+def read_pair(secret: Mapping[str, Any]) -> KeyPair | None:
+    """The key pair in the Secret; None when the private key is absent or is not a key."""
+    private = read(secret, PRIVATE_KEY)
+    try:
+        return pair_of(Hidden(private)) if private is not None else None
+    except InvalidKeyError:
+        return None
+
+
+def read_preshared(secret: Mapping[str, Any]) -> Hidden | None:
+    """The preshared key in the Secret; None when it is absent or is not a key."""
+    preshared = read(secret, PRESHARED_KEY)
+    try:
+        if preshared is None:
+            return None
+        decode_key(preshared)
+    except InvalidKeyError:
+        return None
+    return Hidden(preshared.strip())
+
+
+def read_certificate(secret: Mapping[str, Any]) -> Certificate | None:
+    """Certificate and key in a Secret of type kubernetes.io/tls."""
+    certificate, key = read(secret, "tls.crt"), read(secret, "tls.key")
+    return Certificate(certificate, key) if certificate and key else None
+
+
+def server_data(keys: KeyPair) -> dict[str, str]:
+    """Contents of a server's Secret."""
+    return {PRIVATE_KEY: keys.private.reveal(), PUBLIC_KEY: keys.public}
+
+
+def peer_data(keys: ClientKeys, config: str) -> dict[str, str]:
+    """Contents of a peer's Secret."""
+    data = {PUBLIC_KEY: keys.public, CONFIG: config}
+    if keys.private is not None:
+        data[PRIVATE_KEY] = keys.private.reveal()
+    if keys.preshared is not None:
+        data[PRESHARED_KEY] = keys.preshared.reveal()
+    return data

@@ -1,0 +1,158 @@
+"""The client: verbs on paths, dictionaries in and out, one pooled connection set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import client as kubernetes_client
+from kubernetes.aio import config as kubernetes_config
+
+from .errors import Expired, Unavailable, error_of
+from .resources import ResourceType
+
+Object = dict[str, Any]
+
+FIELD_MANAGER = "wireguard-operator"
+PAGE = 500
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+
+class KubeClient:
+    """Reads and writes objects. Every method raises a ``KubeError`` of ``kube.errors``."""
+
+    def __init__(self, configuration: kubernetes_client.Configuration) -> None:
+        self._configuration = configuration
+        self._api = kubernetes_client.ApiClient(configuration)
+
+    @classmethod
+    async def connect(cls, kubeconfig: str | None = None, *, connections: int = 64) -> KubeClient:
+        """A client for ``kubeconfig``, else the pod's service account, else the user's kubeconfig."""
+        configuration = kubernetes_client.Configuration()
+        if kubeconfig is None and _SERVICE_ACCOUNT.exists():
+            kubernetes_config.load_incluster_config(client_configuration=configuration)
+        else:
+            await kubernetes_config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+        configuration.connection_pool_maxsize = connections
+        return cls(configuration)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._api.close()
+
+    async def __aenter__(self) -> KubeClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def get(self, kind: ResourceType, namespace: str, name: str) -> Object:
+        """Read one object."""
+        return await self._request("GET", kind.item(namespace, name))
+
+    async def create(self, kind: ResourceType, namespace: str, body: Object) -> Object:
+        """Create an object; AlreadyExists when there is one of the name."""
+        return await self._request("POST", kind.collection(namespace), body=body)
+
+    async def replace(self, kind: ResourceType, namespace: str, name: str, body: Object) -> Object:
+        """Write a whole object; with ``metadata.resourceVersion`` in it, Conflict if it has changed since."""
+        return await self._request("PUT", kind.item(namespace, name), body=body)
+
+    async def merge_patch(
+        self, kind: ResourceType, namespace: str, name: str, body: Object, *, subresource: str = ""
+    ) -> Object:
+        """JSON merge patch (RFC 7386). ``metadata.uid`` in the body makes it apply to that very object only."""
+        return await self._request(
+            "PATCH",
+            kind.item(namespace, name, subresource),
+            body=body,
+            content_type="application/merge-patch+json",
+        )
+
+    async def apply(self, kind: ResourceType, namespace: str, name: str, body: Object) -> Object:
+        """Server-side apply, forced: what we declare is ours."""
+        return await self._request(
+            "PATCH",
+            kind.item(namespace, name),
+            {"force": "true", "fieldManager": FIELD_MANAGER},
+            body=body,
+            content_type="application/apply-patch+yaml",
+        )
+
+    async def delete(self, kind: ResourceType, namespace: str, name: str, *, uid: str | None = None) -> None:
+        """Delete an object; with ``uid``, Conflict if the name now belongs to another."""
+        body = {"preconditions": {"uid": uid}} if uid else None
+        await self._request("DELETE", kind.item(namespace, name), body=body)
+
+    async def list(
+        self,
+        kind: ResourceType,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        metadata_only: bool = False,
+    ) -> AsyncIterator[Object]:
+        """All objects in pages of ``PAGE``. Expired is raised when the walk took too long: start again."""
+        query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
+        accept = (
+            "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1" if metadata_only else "application/json"
+        )
+        while True:
+            page = await self._request("GET", kind.collection(namespace), query, accept=accept)
+            for item in page.get("items", ()):
+                yield item
+            token = page["metadata"].get("continue")
+            if not token:
+                return
+            query["continue"] = token
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        *,
+        body: Object | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> Object:
+        url = f"{self._configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": FIELD_MANAGER}
+        for setting in (await self._configuration.auth_settings()).values():
+            headers[setting["key"]] = setting["value"]
+        try:
+            answer = await self._api.rest_client.request(method, url, headers=headers, body=body, _request_timeout=30)
+            data = await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(f"{method} {path}: {type(error).__name__}: {error}") from error
+        if answer.status >= 400:
+            raise error_of(answer.status, answer.headers, data)
+        parsed: Object = json.loads(data)
+        return parsed
+
+
+async def list_all(
+    client: KubeClient,
+    kind: ResourceType,
+    namespaces: tuple[str, ...],
+    *,
+    labels: str = "",
+    metadata_only: bool = False,
+) -> list[Object]:
+    """Every object of ``namespaces`` (empty: of the cluster), begun again when a page has expired."""
+    while True:
+        try:
+            return [
+                item
+                for namespace in namespaces or (None,)
+                async for item in client.list(kind, namespace, labels=labels, metadata_only=metadata_only)
+            ]
+        except Expired:
+            continue
+
+
+__all__ = ["FIELD_MANAGER", "KubeClient", "Object", "list_all"]

@@ -1,0 +1,34 @@
+"""Where objects live in the API: group, version and plural, and the paths made from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from ..api.base import GROUP, VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceType:
+    """A namespaced resource type."""
+
+    group: str
+    version: str
+    plural: str
+
+    def collection(self, namespace: str | None = None) -> str:
+        """Path of all objects, of one namespace or of the cluster."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        return f"{root}/namespaces/{quote(namespace)}/{self.plural}" if namespace else f"{root}/{self.plural}"
+
+    def item(self, namespace: str, name: str, subresource: str = "") -> str:
+        """Path of one object or of its subresource."""
+        path = f"{self.collection(namespace)}/{quote(name)}"
+        return f"{path}/{subresource}" if subresource else path
+
+
+SERVERS = ResourceType(GROUP, VERSION, "wireguardservers")
+PEERS = ResourceType(GROUP, VERSION, "wireguardpeers")
+BLOCKS = ResourceType(GROUP, VERSION, "wireguardaddressblocks")
+SECRETS = ResourceType("", "v1", "secrets")
+EVENTS = ResourceType("events.k8s.io", "v1", "events")
