@@ -1,0 +1,171 @@
+"""``wireguard-operator agent``: the process around the service.
+
+The tunnels outlive it. It starts by making the device what the disk says, and only then listens: a controller that
+connects finds an agent that knows what it holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import re
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from . import daemon, forwarding, tls
+from .bundle import Bundle
+from .device import DeviceError
+from .server import make_app
+from .service import Service
+from .store import Store, StoreError
+from .userspace import UserspaceDevice
+
+logger = logging.getLogger(__name__)
+
+STATE_DIRECTORY = Path("/var/lib/wireguard-operator")
+SHUTDOWN_SECONDS = 10.0
+"""For requests that are being worked on when the agent is told to stop."""
+
+_INTERFACE_NAME = re.compile(r"[A-Za-z0-9_=+.-]{1,15}")  # what `wg` takes
+
+
+class StartError(Exception):
+    """The agent cannot start; the text says what to do."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the agent."""
+    parser.add_argument(
+        "--bundle", metavar="FILE", help="this agent's identity, - for stdin; kept, so the next start needs none"
+    )
+    parser.add_argument(
+        "--listen", metavar="HOST:PORT", help="default: what the bundle says; fd://N takes an open listening socket"
+    )
+    parser.add_argument("--interface", default="wg0", type=_interface_name, help="default: %(default)s")
+    parser.add_argument(
+        "--state-dir", type=Path, metavar="DIR", help=f"holds keys; default: {STATE_DIRECTORY}/INTERFACE"
+    )
+    parser.add_argument("--wireguard-go", type=Path, metavar="PATH", help="default: the one on PATH")
+    parser.add_argument(
+        "--uapi-dir",
+        type=Path,
+        metavar="DIR",
+        default=daemon.UAPI_DIRECTORY,
+        help="where this wireguard-go makes its sockets, a constant of its build; default: %(default)s",
+    )
+    parser.add_argument(
+        "--on-exit", choices=("keep", "remove"), default="keep", help="the tunnels, on a clean stop; default: keep"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the agent until SIGTERM or SIGINT. Returns the exit code: 0, or 1 when it cannot start."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(_main(args))
+    except (StartError, StoreError, DeviceError, tls.BundleError) as error:
+        logger.error("%s", error)
+        return 1
+    return 0
+
+
+async def _main(args: argparse.Namespace) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    binary = args.wireguard_go or Path(shutil.which("wireguard-go") or "wireguard-go")
+    daemon.preflight(binary)
+    directory = args.state_dir or STATE_DIRECTORY / args.interface
+    store = Store(directory)
+    store.prepare()
+    bundle = _load_bundle(args.bundle, store)
+    context = tls.server_context(bundle)
+    if args.bundle:
+        store.save_bundle(bundle)
+    listener = _listener(args.listen or bundle.listen)
+    forwarding.enable()
+    device = UserspaceDevice(
+        args.interface,
+        binary=binary.absolute(),
+        uapi_directory=args.uapi_dir,
+        crash_log=directory / "wireguard-go.log",
+    )
+    service = Service(device, store)
+    runner = web.AppRunner(
+        make_app(service),
+        access_log_format='%a "%r" %s %b bytes %Tf s',
+        handle_signals=False,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+    )
+    try:
+        await service.restore()
+        supervisor = asyncio.create_task(service.supervise())
+        supervisor.add_done_callback(lambda _: stop.set())
+        await runner.setup()
+        await web.SockSite(runner, listener, ssl_context=context).start()
+        logger.info("agent of %s serves %s on %s", bundle.server, args.interface, listener.getsockname())
+        await stop.wait()
+        logger.info("stopping; the tunnels %s", "stay" if args.on_exit == "keep" else "go")
+        supervisor.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await supervisor
+    finally:
+        await runner.cleanup()
+        await service.close(remove=args.on_exit == "remove")
+        store.close()
+
+
+def _load_bundle(source: str | None, store: Store) -> Bundle:
+    if source is None:
+        bundle = store.load_bundle()
+        if bundle is None:
+            raise StartError("no bundle from an earlier start; make one with `wireguard-operator host-bundle`")
+        return bundle
+    try:
+        return Bundle.model_validate_json(sys.stdin.read() if source == "-" else Path(source).read_text())
+    except OSError as error:
+        raise StartError(f"the bundle {source} cannot be read: {error.strerror}") from None
+    except (ValidationError, UnicodeDecodeError):  # their texts quote the bundle
+        raise StartError("the bundle is not what `wireguard-operator host-bundle` writes, or cut off") from None
+
+
+def _listener(where: str) -> socket.socket:
+    try:
+        if where.startswith("fd://"):
+            listener = socket.socket(fileno=int(where.removeprefix("fd://")))
+            listener.set_inheritable(False)  # else wireguard-go would keep the port when the agent is gone
+            return listener
+        host, _, port = where.rpartition(":")
+        return socket.create_server((host.strip("[]"), int(port)), family=_family(host), backlog=128)
+    except (OSError, ValueError, OverflowError) as error:
+        raise StartError(f"cannot listen on {where!r}: {error}") from None
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _interface_name(text: str) -> str:
+    if not _INTERFACE_NAME.fullmatch(text) or text in (".", ".."):
+        raise argparse.ArgumentTypeError("an interface's name is 1 to 15 of the characters A-Z a-z 0-9 _ = + . -")
+    return text
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The agent as a program of its own."""
+    parser = argparse.ArgumentParser(prog="wireguard-operator agent", description="Serve one WireGuard device.")
+    add_arguments(parser)
+    return run(parser.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,285 @@
+"""The agent's core: holds the desired state, makes the device so, and says what came of it.
+
+HTTP above and the device below are both out of here. One lock serialises everything that touches the device. There
+are two ways to the desired state: the short one applies a delta; the long one (``_reconcile``) compares all of it
+with what the device has, and serves a snapshot, a start, a device that died, and the look every minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+
+from .. import __version__
+from ..domain.device import Delta, DesiredState, DevicePeer, Interface
+from .admission import Admission, interface_problem
+from .counters import ChangeLog, counters_of
+from .device import Device, DeviceDump, DeviceError, DeviceGoneError, DumpedPeer
+from .protocol import Ack, AgentStatus, Applied, CountersPage, DeltaRequest, PeerCounters, Snapshot
+from .store import Store, StoreError
+
+logger = logging.getLogger(__name__)
+
+RECONCILE_SECONDS = 60.0
+"""Between two comparisons with the device that nothing called for; finds what was changed by hand."""
+TICK_SECONDS = 0.5
+RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+ONLINE_SECONDS = 180
+"""A session lives no longer without a new handshake (WireGuard paper, section 6.1: Reject-After-Time)."""
+
+
+class InvalidRequestError(ValueError):
+    """The request can never be done; the text says why and holds no secret."""
+
+
+class ConflictError(Exception):
+    """A delta is for another state than the one held; a snapshot is needed."""
+
+
+class Service:
+    """One server's desired state and its device."""
+
+    def __init__(self, device: Device, store: Store) -> None:
+        self._device = device
+        self._store = store
+        self._lock = asyncio.Lock()
+        self._changes = ChangeLog()
+        self._revision = 0
+        self._state: DesiredState | None = None
+        self._admission: Admission | None = None
+        self._current = False
+        """Whether the device is as the state wants it."""
+        self._refused: dict[str, str] = {}
+        self._route_errors: dict[str, str] = {}
+        self._endpoints: dict[str, str] = {}
+        self._saved_endpoints: dict[str, str] = {}
+
+    async def restore(self) -> None:
+        """Bring back the state that is on disk. A device that resists is logged and tried again by ``supervise``."""
+        self._saved_endpoints = self._store.load_endpoints()
+        self._endpoints = dict(self._saved_endpoints)
+        stored = self._store.load_state()
+        if stored is None:
+            logger.info("no state on disk; waiting for the controller")
+            return
+        async with self._lock:
+            self._revision, state = stored
+            self._hold(state)
+            try:
+                await self._reconcile()
+            except DeviceError as error:
+                logger.error("revision %d is not on the device: %s", self._revision, error)
+            else:
+                logger.info("revision %d restored from disk, %d peers", self._revision, len(state.peers))
+
+    async def status(self) -> AgentStatus:
+        """Who this is. ``applied`` is None, too, while the device is not as wanted: the controller then sends all."""
+        device = await self._device.identity()
+        # A device that died a moment ago holds nothing, though the supervisor may not know yet.
+        return AgentStatus(__version__, self._device.implementation, device, self._applied() if device else None)
+
+    async def snapshot(self, request: Snapshot) -> Ack:
+        """Make the device so. Raises InvalidRequestError, StoreError (nothing changed then), DeviceError."""
+        _require_valid(request.interface)
+        state = DesiredState(request.interface, request.peers)
+        async with self._lock:
+            await asyncio.to_thread(self._store.save_state, request.revision, state)
+            self._revision = request.revision
+            self._hold(state)
+            final = await self._reconcile()
+            logger.info("revision %d applied from a snapshot, %d peers", self._revision, len(state.peers))
+            return await self._ack(final)
+
+    async def delta(self, request: DeltaRequest) -> Ack:
+        """Change the device. Raises as ``snapshot`` does, and ConflictError."""
+        if request.interface is not None:
+            _require_valid(request.interface)
+        async with self._lock:
+            if self._state is None or self._applied() != request.base:
+                raise ConflictError
+            delta = Delta(request.interface, request.upsert, request.remove)
+            undo = _inverse(self._state, delta)
+            self._state.apply(delta)
+            try:
+                await asyncio.to_thread(self._store.save_state, request.revision, self._state)
+            except StoreError:
+                self._state.apply(undo)
+                raise
+            self._revision = request.revision
+            self._current = False
+            if request.interface is not None:
+                self._hold(self._state)
+                final = await self._reconcile()
+            else:
+                final = await self._change([*request.remove, *(peer.public_key for peer in request.upsert)])
+            logger.info("revision %d applied, %d peers", self._revision, len(self._state.peers))
+            return await self._ack(final)
+
+    async def counters(self, cursor: str | None) -> CountersPage:
+        """Counters of the peers that changed after ``cursor``. Raises DeviceError."""
+        async with self._lock:
+            try:
+                dump = await self._device.dump()
+            except DeviceGoneError:
+                if self._state is not None:
+                    raise
+                return CountersPage("", "", ())  # before the first snapshot there need not be a device
+            self._observe(dump)
+            return CountersPage(dump.device, *self._changes.since(cursor))
+
+    async def supervise(self) -> None:
+        """Bring the device back when it dies, retry what failed, look after it every minute. Runs until cancelled."""
+        failures = 0
+        last = time.monotonic()
+        while True:
+            if await self._lost_within(TICK_SECONDS):
+                async with self._lock:
+                    self._current = False
+            if self._state is None:
+                continue
+            well = self._current
+            pause = RECONCILE_SECONDS if well else RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
+            if time.monotonic() - last < pause:
+                continue
+            last = time.monotonic()
+            try:
+                async with self._lock:
+                    await self._reconcile()
+                await self._save_endpoints()
+            except (DeviceError, StoreError) as error:
+                failures += 1
+                logger.error("the device is not as wanted: %s", error)
+            else:
+                # A device that comes back and dies again must not take all of the CPU.
+                failures = 0 if well else failures + 1
+                if not well:
+                    logger.info("the device is as wanted again, revision %d", self._revision)
+
+    async def close(self, *, remove: bool) -> None:
+        """Save what helps the next start, and let go of the device."""
+        async with self._lock:
+            try:
+                self._observe(await self._device.dump())
+                await self._save_endpoints()
+            except DeviceGoneError:
+                pass  # there has been no snapshot yet, or nobody to ask
+            except (DeviceError, StoreError) as error:
+                logger.warning("the peers' endpoints are not saved: %s", error)
+            await self._device.close(remove=remove)
+
+    def _applied(self) -> Applied | None:
+        if self._state is None or not self._current:
+            return None
+        return Applied(self._revision, self._state.digest)
+
+    def _hold(self, state: DesiredState) -> None:
+        self._state = state
+        self._admission = Admission(state.interface, state.peers.values())
+
+    async def _ack(self, final: tuple[PeerCounters, ...]) -> Ack:
+        applied = self._applied()
+        assert applied is not None and self._admission is not None  # noqa: S101 - both follow from success
+        errors = {**self._route_errors, **self._refused, **self._admission.refused}
+        if errors:
+            logger.warning("%d peers are not as wanted; the first is %s: %s", len(errors), *next(iter(errors.items())))
+        return Ack(applied, await self._device.identity(), errors, final)
+
+    async def _reconcile(self) -> tuple[PeerCounters, ...]:
+        """Compare the device with the state and change what differs; the final counters of what went."""
+        state, admission = self._state, self._admission
+        assert state is not None and admission is not None  # noqa: S101 - the callers look
+        self._current = False
+        await self._device.ensure(state.interface)
+        dump = await self._device.dump()
+        self._observe(dump)
+        upsert = [peer for key, peer in admission.peers.items() if not _same(peer, dump.peers.get(key))]
+        remove = [key for key in dump.peers if key not in admission.peers]
+        await self._apply(upsert, remove)
+        new = {peer.public_key for peer in upsert} - dump.peers.keys() - self._refused.keys()
+        back = {key: self._endpoints[key] for key in new & self._endpoints.keys()}
+        if back:
+            await self._device.kick(back)
+        self._current = True
+        return tuple(counters_of(dump.peers[key]) for key in remove)
+
+    async def _change(self, keys: Iterable[str]) -> tuple[PeerCounters, ...]:
+        """Bring the peers of a delta, and those refused before, to the device without looking at all the others."""
+        state, admission = self._state, self._admission
+        assert state is not None and admission is not None  # noqa: S101 - the callers look
+        touched = dict.fromkeys((*keys, *self._refused, *admission.refused))
+        before = [key for key in touched if key in admission.peers]
+        admission.change(
+            upsert=[state.peers[key] for key in touched if key in state.peers],
+            remove=[key for key in touched if key not in state.peers],
+        )
+        upsert = [admission.peers[key] for key in touched if key in admission.peers]
+        remove = [key for key in before if key not in admission.peers]
+        try:
+            final: tuple[PeerCounters, ...] = ()
+            if remove:
+                dump = await self._device.dump()
+                self._observe(dump)
+                final = tuple(counters_of(dump.peers[key]) for key in remove if key in dump.peers)
+            await self._apply(upsert, remove)
+        except DeviceGoneError:
+            return await self._reconcile()
+        self._current = True
+        return final
+
+    async def _apply(self, upsert: list[DevicePeer], remove: list[str]) -> None:
+        assert self._admission is not None  # noqa: S101 - the callers look
+        for key in remove:
+            self._endpoints.pop(key, None)
+        self._refused = await self._device.apply(upsert, remove) if upsert or remove else {}
+        failed = await self._device.route(frozenset(self._admission.routes))
+        owners = {prefix: self._admission.owner(prefix) for prefix in failed}
+        self._route_errors = {
+            owner: f"no route to {prefix}: {failed[prefix]}" for prefix, owner in owners.items() if owner
+        }
+
+    def _observe(self, dump: DeviceDump) -> None:
+        self._changes.observe(dump.peers)
+        now = time.time()
+        for key, peer in dump.peers.items():
+            if peer.endpoint and now - peer.last_handshake < ONLINE_SECONDS:
+                self._endpoints[key] = peer.endpoint
+            elif peer.last_handshake:
+                self._endpoints.pop(key, None)
+
+    async def _save_endpoints(self) -> None:
+        if self._endpoints != self._saved_endpoints:
+            endpoints = dict(self._endpoints)
+            await asyncio.to_thread(self._store.save_endpoints, endpoints)
+            self._saved_endpoints = endpoints
+
+    async def _lost_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._device.lost(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+
+def _require_valid(interface: Interface) -> None:
+    if problem := interface_problem(interface):
+        raise InvalidRequestError(problem)
+
+
+def _same(peer: DevicePeer, found: DumpedPeer | None) -> bool:
+    return (
+        found is not None
+        and peer.preshared_key == found.preshared_key
+        and (peer.allowed_ips == found.allowed_ips or set(peer.allowed_ips) == set(found.allowed_ips))
+    )
+
+
+def _inverse(state: DesiredState, delta: Delta) -> Delta:
+    """The delta that takes ``delta`` back; to be made before it is applied."""
+    touched = dict.fromkeys((*delta.remove, *(peer.public_key for peer in delta.upsert)))
+    return Delta(
+        state.interface if delta.interface is not None else None,
+        tuple(state.peers[key] for key in touched if key in state.peers),
+        tuple(key for key in touched if key not in state.peers),
+    )

@@ -1,0 +1,134 @@
+"""The last desired state on disk, so that a host that comes back serves its subscribers with the controller away.
+
+It is written before the device is changed: what the device does is then never ahead of what a restart would make.
+The file holds private keys, hence 0600 in a directory of 0700.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from ..domain.device import DesiredState
+from . import protocol
+from .bundle import Bundle
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+STATE_FILE = "state.json"
+BUNDLE_FILE = "bundle.json"
+ENDPOINTS_FILE = "endpoints.json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    digest: str
+    snapshot: protocol.Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoints:
+    endpoints: dict[str, str] = field(default_factory=dict)
+
+
+class StoreError(Exception):
+    """The disk cannot take what must be kept; the text says why."""
+
+
+class Store:
+    """A directory with the agent's files, after ``prepare``. Methods block on the disk."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock = -1
+
+    def prepare(self) -> None:
+        """Make the directory, for the owner alone, and claim it for this process's life. Raises StoreError."""
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._directory.chmod(0o700)
+            self._lock = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(f"another agent runs with {self._directory}; end it, or use another --state-dir") from None
+        except OSError as error:
+            raise StoreError(f"{self._directory} cannot be used: {error.strerror}") from None
+
+    def close(self) -> None:
+        """Let another process have the directory."""
+        os.close(self._lock)
+
+    def save_state(self, revision: int, state: DesiredState) -> None:
+        """Returns when the state is safe on the disk. Raises StoreError; the file is then the one before."""
+        snapshot = protocol.Snapshot(revision, state.interface, tuple(state.peers.values()))
+        self._replace(STATE_FILE, protocol.encode(_Stored(state.digest, snapshot)))
+
+    def load_state(self) -> tuple[int, DesiredState] | None:
+        """Revision and state; None when there is none or it is damaged, which is logged."""
+        stored = self._load(STATE_FILE, _Stored)
+        if stored is None:
+            return None
+        state = DesiredState(stored.snapshot.interface, stored.snapshot.peers)
+        if state.digest != stored.digest:
+            self._report_damage(STATE_FILE, "its digest does not match")
+            return None
+        return stored.snapshot.revision, state
+
+    def save_endpoints(self, endpoints: Mapping[str, str]) -> None:
+        """Where peers (by public key) were last seen."""
+        self._replace(ENDPOINTS_FILE, protocol.encode(_Endpoints(dict(endpoints))))
+
+    def load_endpoints(self) -> dict[str, str]:
+        """What ``save_endpoints`` wrote last, or nothing."""
+        stored = self._load(ENDPOINTS_FILE, _Endpoints)
+        return stored.endpoints if stored else {}
+
+    def save_bundle(self, bundle: Bundle) -> None:
+        """So that the next start needs no bundle."""
+        self._replace(BUNDLE_FILE, bundle.model_dump_json().encode())
+
+    def load_bundle(self) -> Bundle | None:
+        """The bundle of the last start; None when there is none or it is damaged, which is logged."""
+        return self._load(BUNDLE_FILE, Bundle)
+
+    def _load(self, name: str, kind: type[T]) -> T | None:
+        try:
+            return protocol.decode(kind, (self._directory / name).read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError:  # pydantic's message quotes the input, which holds keys
+            self._report_damage(name, "not what the agent writes, or cut off")
+        except OSError as error:
+            self._report_damage(name, f"it cannot be read ({error.strerror})")
+        return None
+
+    def _replace(self, name: str, content: bytes) -> None:
+        try:
+            self._replace_file(name, content)
+        except OSError as error:
+            raise StoreError(f"{self._directory / name} cannot be written: {error.strerror}") from None
+
+    def _replace_file(self, name: str, content: bytes) -> None:
+        """Atomic, also when the power fails: a whole new file under a temporary name, synced, then renamed."""
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=self._directory)  # mkstemp gives 0600
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(descriptor)
+            Path(temporary).replace(self._directory / name)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        os.fsync(self._lock)
+
+    def _report_damage(self, name: str, reason: str) -> None:
+        logger.error("%s is damaged and not used: %s; waiting for the controller", self._directory / name, reason)
