@@ -1,0 +1,55 @@
+"""What can be set about the controller, and how kopf is set up for it."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import kopf
+
+from ..api.base import GROUP
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Options of ``wireguard-operator controller``. Times are in seconds."""
+
+    kubeconfig: str | None = None
+    """None: the pod's service account, else the user's kubeconfig."""
+    namespace: str = "wireguard-system"
+    """Where the operator keeps its own Secrets."""
+    watch_namespaces: tuple[str, ...] = ()
+    """Namespaces to serve; empty: all. Fewer need fewer rights."""
+    stats_interval: float = 30.0
+    """Between reads of an agent's counters. Shorter makes ``online`` prompter and costs a device dump each."""
+    traffic_interval: float = 60.0
+    """Least time between writes of one peer's byte counters to its status; every write costs etcd about 2 ms."""
+    sweep_interval: float = 300.0
+    """Between searches for objects whose deletion the watch missed."""
+    status_workers: int = 16
+    """Status writes in flight at once."""
+
+
+def configure_kopf(settings: kopf.OperatorSettings) -> None:
+    """Set kopf up for event handlers over many objects; each value was measured, see docs/architecture.md."""
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.peering.standalone = True
+    settings.watching.chunk_size = 500
+    # A watch that the server ends itself is renewed without a gap; a dead connection is noticed.
+    settings.watching.server_timeout = 600
+    settings.queueing.idle_timeout = 0.05
+    # kopf's default gives up, and ends the operator, after about a minute of errors.
+    settings.networking.error_backoffs = _Endless((1, 1, 2, 3, 5, 8))
+    settings.persistence.finalizer = f"{GROUP}/finalizer"
+    settings.process.ultimate_exiting_timeout = 30
+
+
+class _Endless:
+    """Back-offs that go on with their last value; iterable again and again, as kopf iterates anew per request."""
+
+    def __init__(self, delays: tuple[float, ...]) -> None:
+        self._delays = delays
+
+    def __iter__(self) -> itertools.chain[float]:
+        return itertools.chain(self._delays, itertools.repeat(self._delays[-1]))
