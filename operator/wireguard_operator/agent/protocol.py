@@ -52,6 +52,8 @@ class AgentStatus:
     device: str
     """Identifies one life of the device: counters start from zero in the next."""
     applied: Applied | None
+    errors: dict[str, str] = field(default_factory=dict)
+    """As in ``Ack``: a controller that finds its state applied already needs to know them, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class CountersPage:
     device: str
     cursor: str
     peers: tuple[PeerCounters, ...]
+    now: float = 0.0
+    """The agent's clock, Unix seconds: the age of a handshake is told by the clock that saw it."""
 
 
 T = TypeVar("T")
@@ -123,5 +127,5 @@ def encode(message: object) -> bytes:
 
 
 def decode(kind: type[T], data: bytes) -> T:
-    """JSON as a message. Raises ``pydantic.ValidationError`` (a ValueError), which may quote the input: do not log it."""
+    """JSON as a message. Raises ``pydantic.ValidationError``, a ValueError that may quote the input: do not log it."""
     return _adapter(kind).validate_json(data)

@@ -78,7 +78,8 @@ class Service:
         """Who this is. ``applied`` is None, too, while the device is not as wanted: the controller then sends all."""
         device = await self._device.identity()
         # A device that died a moment ago holds nothing, though the supervisor may not know yet.
-        return AgentStatus(__version__, self._device.implementation, device, self._applied() if device else None)
+        applied = self._applied() if device else None
+        return AgentStatus(__version__, self._device.implementation, device, applied, self._errors())
 
     async def snapshot(self, request: Snapshot) -> Ack:
         """Make the device so. Raises InvalidRequestError, StoreError (nothing changed then), DeviceError."""
@@ -125,9 +126,9 @@ class Service:
             except DeviceGoneError:
                 if self._state is not None:
                     raise
-                return CountersPage("", "", ())  # before the first snapshot there need not be a device
+                return CountersPage("", "", (), time.time())  # before the first snapshot there need not be a device
             self._observe(dump)
-            return CountersPage(dump.device, *self._changes.since(cursor))
+            return CountersPage(dump.device, *self._changes.since(cursor), time.time())
 
     async def supervise(self) -> None:
         """Bring the device back when it dies, retry what failed, look after it every minute. Runs until cancelled."""
@@ -180,11 +181,14 @@ class Service:
 
     async def _ack(self, final: tuple[PeerCounters, ...]) -> Ack:
         applied = self._applied()
-        assert applied is not None and self._admission is not None  # noqa: S101 - both follow from success
-        errors = {**self._route_errors, **self._refused, **self._admission.refused}
+        assert applied is not None  # noqa: S101 - follows from success
+        errors = self._errors()
         if errors:
             logger.warning("%d peers are not as wanted; the first is %s: %s", len(errors), *next(iter(errors.items())))
         return Ack(applied, await self._device.identity(), errors, final)
+
+    def _errors(self) -> dict[str, str]:
+        return {**self._route_errors, **self._refused, **(self._admission.refused if self._admission else {})}
 
     async def _reconcile(self) -> tuple[PeerCounters, ...]:
         """Compare the device with the state and change what differs; the final counters of what went."""

@@ -66,7 +66,7 @@ class HostDataPlane(Model):
     ]
     """Where the controller reaches the agent, e.g. https://192.0.2.1:8443."""
     tls_secret_ref: Annotated[LocalSecretRef | None, Field(alias="tlsSecretRef")] = None
-    """Secret with tls.crt, tls.key and ca.crt of the agent; the operator makes `<server>-agent-tls` when absent."""
+    """Secret in which the operator keeps the agent's tls.crt, tls.key and ca.crt. Default `<server>-agent-tls`."""
 
 
 class DataPlane(Model):

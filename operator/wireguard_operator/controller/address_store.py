@@ -11,7 +11,7 @@ from ..domain.addresses import Address, AllocationError, Block, Holder, Network,
 from ..domain.secrets import MANAGED_BY, MANAGER, owner_reference
 from ..kube.client import KubeClient, Object
 from ..kube.errors import AlreadyExists, Conflict, NotFound
-from ..kube.resources import BLOCKS
+from ..kube.resources import BLOCKS, PEERS
 from .records import version_of
 
 SERVER_LABEL = "wireguard.dotmac.io/server"
@@ -23,21 +23,27 @@ MAX_ROUNDS = 10
 class AddressStore:
     """The pools of one server."""
 
-    def __init__(self, client: KubeClient, server: WireGuardServer) -> None:
+    def __init__(self, client: KubeClient) -> None:
         self._client = client
-        self._server = server
         self._pools: list[Pool] = []
+        self._server: WireGuardServer
 
-    async def load(self) -> None:
+    @property
+    def is_loaded(self) -> bool:
+        """Whether ``load`` was called; nothing else works before."""
+        return bool(self._pools)
+
+    async def load(self, server: WireGuardServer) -> None:
         """Read all blocks of the server."""
+        self._server = server
         found = [
             block
             async for item in self._client.list(
-                BLOCKS, self._server.metadata.namespace, labels=f"{SERVER_LABEL}={self._server.metadata.name}"
+                BLOCKS, server.metadata.namespace, labels=f"{SERVER_LABEL}={server.metadata.name}"
             )
             if (block := _parse(item)) is not None
         ]
-        networks = [ipaddress.ip_network(network) for network in self._server.spec.networks]
+        networks = [ipaddress.ip_network(network) for network in server.spec.networks]
         self._pools = [
             Pool(
                 network, (), [b for b in found if b.network.version == network.version and _inside(b.network, network)]
@@ -63,9 +69,21 @@ class AddressStore:
                 return
         raise Conflict(f"address blocks of {self._server.key} are being changed by somebody else")
 
-    def owners(self) -> set[str]:
-        """UIDs of all holders."""
-        return {uid for pool in self._pools for uid in pool.owners()}
+    async def orphans(self, known: set[str]) -> set[str]:
+        """UIDs that hold addresses and are neither ``known`` nor alive.
+
+        The API server is asked about each, since what is known may be older than the block.
+        """
+        holders = {holder for pool in self._pools for holder in pool.holders() if holder.uid not in known}
+        return {holder.uid for holder in holders if not await self._exists(holder)}
+
+    async def _exists(self, holder: Holder) -> bool:
+        namespace, _, name = holder.peer.partition("/")
+        try:
+            body = await self._client.get(PEERS, namespace, name)
+        except NotFound:
+            return False
+        return bool(body["metadata"]["uid"] == holder.uid)
 
     def _take(self, holder: Holder, now: datetime) -> tuple[Address, ...] | AllocationError:
         try:

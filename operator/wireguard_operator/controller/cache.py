@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from ..api.base import Key
 from ..api.peer import WireGuardPeer
 from ..api.server import WireGuardServer
+from ..domain.peer_status import recall
 from ..kube.client import Object
 from .records import PeerRecord, ServerRecord, version_of
 
@@ -52,6 +53,10 @@ class Cache:
     def peers_of(self, server: Key) -> frozenset[Key]:
         """Peers that name the server."""
         return frozenset(self._peers_of.get(server, ()))
+
+    def wanted_servers(self) -> frozenset[Key]:
+        """Servers that peers name, whether they exist or not."""
+        return frozenset(self._peers_of)
 
     def see_server(self, body: Object) -> None:
         """A server exists in this form."""
@@ -94,7 +99,7 @@ class Cache:
         if old is None or old.uid != peer.metadata.uid:
             if old is not None:
                 self.lose_peer(peer.key)
-            record = PeerRecord(peer, body.get("status", {}), version_of(body))
+            record = PeerRecord(peer, body.get("status", {}), version_of(body), recall(peer))
             self.peers[peer.key] = record
             self._peers_of[record.server_key].add(peer.key)
             self._listener.peer_changed(record.server_key, peer.key)

@@ -60,9 +60,9 @@ class PeerRecord:
     peer: WireGuardPeer
     status: dict[str, Any]
     version: int
-    facts: PeerFacts = field(default_factory=PeerFacts)
-    reported: float = 0.0
-    """Monotonic time at which byte counters last went into the status."""
+    facts: PeerFacts
+    report_due: float = 0.0
+    """Monotonic time from which byte counters may go into the status again."""
     kind: ResourceType = PEERS
 
     @property

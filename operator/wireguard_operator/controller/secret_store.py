@@ -24,11 +24,8 @@ class SecretStore:
         self._client = client
         self._cache = cache
 
-    async def find(self, owner: Resource[Any, Any], name: str) -> Object | None:
-        """The owner's Secret of that name, if it is there and is the owner's.
-
-        Raises ForeignSecret when the name is taken by a Secret that we did not make.
-        """
+    def find(self, owner: Resource[Any, Any], name: str) -> Object | None:
+        """The owner's Secret of that name, if it is there and is the owner's."""
         body = self._cache.secrets.get(Key(owner.metadata.namespace, name))
         return body if body is not None and secrets.belongs_to(body, owner) else None
 
@@ -37,7 +34,7 @@ class SecretStore:
     ) -> Object:
         """Make the Secret so. Raises ForeignSecret and KubeError."""
         wanted = secrets.build(owner, kind, name, data, form)
-        have = await self.find(owner, name)
+        have = self.find(owner, name)
         if have is not None and have.get("data") == wanted["data"]:
             return have
         namespace = owner.metadata.namespace

@@ -53,7 +53,7 @@ class ServerReconciler:
 
     async def _keys(self, server: WireGuardServer) -> KeyPair:
         name = secrets.server_secret_name(server.metadata.name)
-        body = await self._store.find(server, name)
+        body = self._store.find(server, name)
         keys = secrets.read_pair(body) if body is not None else None
         # A Secret that was deleted or spoilt by mistake is restored as long as this process knows the key:
         # a new server key would cut every client off.
@@ -64,11 +64,9 @@ class ServerReconciler:
 
     async def _certificate(self, server: WireGuardServer) -> str:
         chosen = server.spec.data_plane.host.tls_secret_ref
-        if chosen is not None:
-            return chosen.name
-        name = secrets.agent_secret_name(server.metadata.name)
+        name = chosen.name if chosen is not None else secrets.agent_secret_name(server.metadata.name)
         identity = agent_name(server.metadata.namespace, server.metadata.name)
-        body = await self._store.find(server, name)
+        body = self._store.find(server, name)
         have = secrets.read_certificate(body) if body is not None else None
         if have is None or not self._authority.accepts(have.certificate, identity):
             have = self._authority.issue_agent(identity)

@@ -112,9 +112,9 @@ class Pool:
         """What the owner holds."""
         return self._by_owner.get(uid)
 
-    def owners(self) -> dict[str, Address]:
-        """All holders by UID."""
-        return dict(self._by_owner)
+    def holders(self) -> set[Holder]:
+        """All holders."""
+        return {holder for block in self._blocks.values() for holder in block.held.values()}
 
     def changed(self) -> list[Block]:
         """Blocks that must be written."""

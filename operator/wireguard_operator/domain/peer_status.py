@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ..api.conditions import ConditionType
 from ..api.peer import PeerPhase, PeerStatus, SecretBinding, ServerBinding, Traffic, WireGuardPeer
-from .conditions import Finding, merge
+from .conditions import Finding, is_true, merge
 from .lifecycle import Verdict
 
 
@@ -17,6 +17,8 @@ class Problem:
 
     reason: str
     message: str
+    passing: bool = False
+    """True: it is being tried again, and nobody has to do anything."""
 
 
 @dataclass(slots=True)
@@ -30,14 +32,39 @@ class PeerFacts:
     secret_name: str | None = None
     config_revision: str | None = None
     key_problem: Problem | None = None
-    programmed: bool = False
-    """The device has acknowledged just what is wanted now."""
+    on_device: bool = False
+    """The device carries the peer, by all that the agent has said so far."""
+    settled: bool = False
+    """The agent has acknowledged just what is wanted now."""
     program_problem: Problem | None = None
     online: bool = False
     last_handshake: datetime | None = None
     endpoint: str | None = None
     traffic: Traffic | None = None
     stats_time: datetime | None = None
+
+    @property
+    def programmed(self) -> bool:
+        """On the device, just as wanted."""
+        return self.on_device and self.settled
+
+
+def recall(peer: WireGuardPeer) -> PeerFacts:
+    """What an earlier process wrote into the status and only it can know: the device's side.
+
+    The tunnels go on while no controller runs; a new one must not take back what is true.
+    """
+    status = peer.status
+    programmed = is_true(status.conditions, ConditionType.PROGRAMMED)
+    return PeerFacts(
+        on_device=programmed,
+        settled=programmed and status.observed_generation == peer.metadata.generation,
+        online=bool(status.online),
+        last_handshake=status.last_handshake_time,
+        endpoint=status.endpoint,
+        traffic=status.traffic,
+        stats_time=status.last_stats_time,
+    )
 
 
 def compose(peer: WireGuardPeer, facts: PeerFacts, server: ServerBinding | None, now: datetime) -> PeerStatus:
@@ -55,7 +82,7 @@ def compose(peer: WireGuardPeer, facts: PeerFacts, server: ServerBinding | None,
         public_key=facts.public_key,
         secret_ref=SecretBinding(name=facts.secret_name) if facts.secret_name else None,
         config_revision=facts.config_revision,
-        online=facts.online and facts.programmed,
+        online=facts.online and facts.on_device,
         last_handshake_time=facts.last_handshake,
         endpoint=facts.endpoint,
         traffic=facts.traffic,
@@ -65,11 +92,12 @@ def compose(peer: WireGuardPeer, facts: PeerFacts, server: ServerBinding | None,
 
 def _phase(facts: PeerFacts, verdict: Verdict) -> PeerPhase:
     if verdict.objection is not None:
-        return verdict.objection.phase
-    if facts.address_problem or facts.key_problem:
-        return PeerPhase.FAILED
+        return PeerPhase.PENDING if facts.on_device else verdict.objection.phase
+    problem = facts.address_problem or facts.key_problem or facts.program_problem
+    if problem is not None and not facts.programmed:
+        return PeerPhase.PENDING if problem.passing else PeerPhase.FAILED
     if not facts.programmed:
-        return PeerPhase.FAILED if facts.program_problem else PeerPhase.PENDING
+        return PeerPhase.PENDING
     return PeerPhase.ACTIVE if facts.online else PeerPhase.INACTIVE
 
 
@@ -99,12 +127,14 @@ def _keys(facts: PeerFacts) -> Finding:
 
 def _programmed(facts: PeerFacts, verdict: Verdict) -> Finding:
     kind = ConditionType.PROGRAMMED
-    if facts.program_problem and not facts.programmed:
-        return Finding(kind, False, facts.program_problem.reason, facts.program_problem.message)
     if verdict.objection is not None:
+        if facts.on_device:
+            return Finding(kind, True, "Removing", "still on the device; the agent has not confirmed the removal yet")
         return Finding(kind, False, verdict.objection.reason, "not on the device")
     if facts.programmed:
         return Finding(kind, True, "Programmed", "on the device")
+    if facts.program_problem is not None:
+        return Finding(kind, False, facts.program_problem.reason, facts.program_problem.message)
     return Finding(kind, None, "Waiting", "not yet on the device")
 
 
@@ -112,7 +142,7 @@ def _ready(steps: list[Finding], verdict: Verdict) -> Finding:
     """True when the world is as the spec says, which for a disabled peer is to be off the device."""
     objection = verdict.objection
     accepted, programmed = steps[0], steps[-1]
-    if objection is not None and objection.accepted and programmed.reason == objection.reason:
+    if objection is not None and objection.accepted and programmed.status is False:
         return Finding(ConditionType.READY, True, objection.reason, objection.message)
     for finding in steps:
         if not finding.status:

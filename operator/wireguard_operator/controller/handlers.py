@@ -1,0 +1,48 @@
+"""What kopf is told: which objects to watch and whom to tell.
+
+Event handlers need no finalizer, no annotation and no write of kopf's own; see docs/architecture.md for what the
+other kinds of handlers cost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kopf
+
+from ..api.base import GROUP, VERSION, Key
+from ..domain.secrets import MANAGED_BY, MANAGER
+from ..kube.resources import PEERS, SECRETS, SERVERS
+from .cache import Cache
+
+DELETED = "DELETED"
+
+
+def register(registry: kopf.OperatorRegistry, cache: Cache) -> None:
+    """Have ``cache`` told of servers, peers and our Secrets."""
+
+    @kopf.on.event(GROUP, VERSION, SERVERS.plural, registry=registry)
+    async def server(event: Any, **_: Any) -> None:
+        if event["type"] == DELETED:
+            cache.lose_server(*_identity(event["object"]))
+        else:
+            cache.see_server(event["object"])
+
+    @kopf.on.event(GROUP, VERSION, PEERS.plural, registry=registry)
+    async def peer(event: Any, **_: Any) -> None:
+        if event["type"] == DELETED:
+            cache.lose_peer(*_identity(event["object"]))
+        else:
+            cache.see_peer(event["object"])
+
+    @kopf.on.event("", "v1", SECRETS.plural, labels={MANAGED_BY: MANAGER}, registry=registry)
+    async def secret(event: Any, **_: Any) -> None:
+        if event["type"] == DELETED:
+            cache.lose_secret(*_identity(event["object"]))
+        else:
+            cache.see_secret(event["object"])
+
+
+def _identity(body: Any) -> tuple[Key, str]:
+    meta = body["metadata"]
+    return Key(meta["namespace"], meta["name"]), meta["uid"]

@@ -1,0 +1,170 @@
+"""``wireguard-operator controller``: the process around the pipelines."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import fields
+from datetime import UTC, datetime
+
+import aiohttp
+import kopf
+
+from ..kube.client import KubeClient
+from ..kube.errors import KubeError
+from . import authority, handlers
+from .cache import Cache
+from .secret_store import SecretStore
+from .services import Services
+from .settings import Settings, configure_kopf
+from .status_writer import StatusWriter
+from .supervisor import Supervisor
+from .sweep import Sweep
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the controller; the environment's default for each is ``WIREGUARD_OPERATOR_<OPTION>``."""
+    default = Settings()
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: the pod's service account, else as kubectl does")
+    parser.add_argument(
+        "--namespace", metavar="NAME", help=f"where the operator keeps its own Secrets; default: {default.namespace}"
+    )
+    parser.add_argument(
+        "--watch-namespace",
+        dest="watch_namespaces",
+        action="append",
+        metavar="NAME",
+        help="serve this namespace only; may be given more than once",
+    )
+    for name, text in (
+        ("stats_interval", "between reads of an agent's counters"),
+        ("traffic_interval", "least time between writes of one peer's byte counters"),
+        ("sweep_interval", "between searches for deletions that a watch missed"),
+        ("cool_down", "for which an address that was given back rests"),
+    ):
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=_seconds,
+            metavar="SECONDS",
+            help=f"{text}; default: {getattr(default, name):g}",
+        )
+    parser.add_argument("--verbose", action="store_true", help="log what kopf does, too")
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """Settings from the command line, then the environment, then the defaults."""
+    chosen = {}
+    for field in fields(Settings):
+        value = getattr(args, field.name, None)
+        if value is None and (text := os.environ.get(f"WIREGUARD_OPERATOR_{field.name.upper()}")):
+            value = text.split(",") if field.name == "watch_namespaces" else text
+        if value is not None:
+            kind = type(getattr(Settings(), field.name))
+            chosen[field.name] = kind(value) if kind in (float, int, tuple) else value
+    return Settings(**chosen)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the controller until SIGTERM or SIGINT. Returns the exit code: 0, or 1 when it cannot start."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if not args.verbose:
+        logging.getLogger("kopf").setLevel(logging.WARNING)
+        # It logs bodies of requests, Secrets among them, at its lowest level.
+    logging.getLogger("kubernetes").setLevel(logging.WARNING)
+    try:
+        asyncio.run(_main(settings_of(args)))
+    except (KubeError, kopf.LoginError, StartError) as error:
+        logger.error("%s", error)
+        return 1
+    return 0
+
+
+class StartError(Exception):
+    """The controller cannot start; the text says what to do."""
+
+
+async def _main(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(await KubeClient.connect(settings.kubeconfig))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        supervisor = Supervisor()
+        cache = Cache(supervisor)
+        services = Services(
+            settings=settings,
+            client=client,
+            http=http,
+            cache=cache,
+            secrets=SecretStore(client, cache),
+            statuses=StatusWriter(client, now),
+            authority=await authority.load(client, settings.namespace, now),
+            clock=now,
+        )
+        sweep = Sweep(client, cache, settings.watch_namespaces)
+        await sweep.fill()
+        supervisor.open(services)
+        stack.push_async_callback(supervisor.close)
+        logger.info("serving %d servers and %d peers", len(cache.servers), len(cache.peers))
+        async with asyncio.TaskGroup() as group:
+            work = [group.create_task(services.statuses.work()) for _ in range(settings.status_workers)]
+            work.append(group.create_task(sweep.repeat(settings.sweep_interval)))
+            await _watch(settings, cache, stop)
+            for task in work:
+                task.cancel()
+
+
+async def _watch(settings: Settings, cache: Cache, stop: asyncio.Event) -> None:
+    registry = kopf.OperatorRegistry()
+    handlers.register(registry, cache)
+
+    @kopf.on.login(registry=registry)
+    def login(**kwargs: object) -> kopf.ConnectionInfo | None:
+        if settings.kubeconfig is not None:
+            os.environ["KUBECONFIG"] = settings.kubeconfig
+        info: kopf.ConnectionInfo | None = kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(
+            **kwargs
+        )
+        return info
+
+    kopf_settings = kopf.OperatorSettings()
+    configure_kopf(kopf_settings)
+    await kopf.operator(
+        registry=registry,
+        settings=kopf_settings,
+        stop_flag=stop,
+        namespaces=settings.watch_namespaces,
+        clusterwide=not settings.watch_namespaces,
+    )
+
+
+def now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError("must be more than 0 seconds")
+    return value
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The controller as a program of its own."""
+    parser = argparse.ArgumentParser(prog="wireguard-operator controller", description="Serve the kinds.")
+    add_arguments(parser)
+    return run(parser.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

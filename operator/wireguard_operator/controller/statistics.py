@@ -1,0 +1,111 @@
+"""Traffic statistics of one server: reads the agent's counters and brings them into the statuses.
+
+Going online or offline is written at once. Byte counters are written at most once per ``traffic_interval`` and peer,
+since every write costs etcd more than all the rest of the way.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+
+from ..agent.protocol import CountersPage, PeerCounters
+from ..api.server import PeerCounts, ServerTraffic
+from ..domain import usage
+from ..domain.claims import Claims
+from .records import PeerRecord, ServerRecord
+from .services import Services
+
+
+class Statistics:
+    """The statistics of one server's peers."""
+
+    def __init__(self, services: Services, claims: Claims) -> None:
+        self._services = services
+        self._claims = claims
+        self._online: set[str] = set()
+        """Public keys, as in the next one."""
+        self._unreported: set[str] = set()
+        self.cursor = ""
+
+    def take(self, page: CountersPage, server: ServerRecord) -> None:
+        """Take a page of counters into the facts and have the statuses written that are due."""
+        self.cursor = page.cursor
+        told = set()
+        for counters in page.peers:
+            record = self._record(counters.public_key)
+            if record is not None:
+                told.add(counters.public_key)
+                self._count(record, counters, page)
+        for key in self._online - told:
+            record = self._record(key)
+            if record is None:
+                self._online.discard(key)
+            elif not usage.is_online(_seconds(record), page.now):
+                self._flip(record, key, online=False)
+        for key in list(self._unreported):
+            record = self._record(key)
+            if record is None:
+                self._unreported.discard(key)
+            elif time.monotonic() >= record.report_due:
+                self._report(record, key)
+        server.facts.stats_time = self._services.clock()
+
+    def close(self, record: PeerRecord, last: PeerCounters | None, session: str) -> None:
+        """A peer left the device: add its last bytes; its next counters start from zero."""
+        facts = record.facts
+        if last is not None:
+            now = self._services.clock()
+            facts.traffic = usage.accumulate(facts.traffic, session, last.rx_bytes, last.tx_bytes, now)
+            facts.stats_time = now
+        facts.traffic = usage.close(facts.traffic)
+        facts.online = False
+        if last is not None:
+            self._online.discard(last.public_key)
+
+    def _count(self, record: PeerRecord, counters: PeerCounters, page: CountersPage) -> None:
+        facts = record.facts
+        now = self._services.clock()
+        before = facts.traffic
+        facts.traffic = usage.accumulate(before, page.device, counters.rx_bytes, counters.tx_bytes, now)
+        facts.last_handshake = usage.handshake_time(counters.last_handshake) or facts.last_handshake
+        facts.endpoint = counters.endpoint or facts.endpoint
+        facts.stats_time = now
+        online = usage.is_online(counters.last_handshake, page.now)
+        if online != facts.online or (online and counters.public_key not in self._online):
+            self._flip(record, counters.public_key, online=online)
+        else:
+            self._unreported.add(counters.public_key)
+
+    def _flip(self, record: PeerRecord, key: str, *, online: bool) -> None:
+        record.facts.online = online
+        (self._online.add if online else self._online.discard)(key)
+        self._report(record, key)
+
+    def _report(self, record: PeerRecord, key: str) -> None:
+        self._unreported.discard(key)
+        # The jitter spreads the writes of peers that came online together.
+        record.report_due = time.monotonic() + self._services.settings.traffic_interval * random.uniform(0.8, 1.2)  # noqa: S311
+        self._services.statuses.submit(record)
+
+    def _record(self, public_key: str) -> PeerRecord | None:
+        holder = self._claims.holder(public_key)
+        return self._services.cache.peers.get(holder) if holder is not None else None
+
+    def summarize(self, server: ServerRecord) -> None:
+        """Bring the sums over the server's peers into its facts."""
+        peers = self._services.cache.peers
+        records = [peers[key] for key in self._services.cache.peers_of(server.key)]
+        traffic = [record.facts.traffic for record in records if record.facts.traffic is not None]
+        server.facts.peers = PeerCounts(
+            total=len(records),
+            active=sum(record.facts.programmed for record in records),
+            online=sum(record.facts.online and record.facts.on_device for record in records),
+        )
+        server.facts.traffic = ServerTraffic(
+            rx_bytes=sum(item.rx_bytes for item in traffic), tx_bytes=sum(item.tx_bytes for item in traffic)
+        )
+
+
+def _seconds(record: PeerRecord) -> int:
+    return int(record.facts.last_handshake.timestamp()) if record.facts.last_handshake else 0

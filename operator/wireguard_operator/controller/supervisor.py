@@ -1,0 +1,64 @@
+"""Gives every server its pipeline, and passes on what the cache noticed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from ..api.base import Key
+from .pipeline import Pipeline
+from .records import PeerRecord, ServerRecord
+from .services import Services
+
+logger = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """The pipelines by server. Collects changes from the start, works on them once ``open`` was called."""
+
+    def __init__(self) -> None:
+        self._services: Services | None = None
+        self._pipelines: dict[Key, Pipeline] = {}
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
+
+    def open(self, services: Services) -> None:
+        """The cache is complete: begin to work."""
+        self._services = services
+        for key in {*services.cache.servers, *services.cache.wanted_servers()}:
+            self._pipeline(key).server_changed()
+
+    async def close(self) -> None:
+        """Stop all work. The devices go on as they are."""
+        self._services = None
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def server_changed(self, server: Key) -> None:
+        """See ``cache.Listener``."""
+        if self._services is not None:
+            self._pipeline(server).server_changed()
+
+    def peer_changed(self, server: Key, peer: Key) -> None:
+        """See ``cache.Listener``."""
+        if self._services is not None:
+            self._pipeline(server).peer_changed(peer)
+
+    def status_changed(self, record: PeerRecord | ServerRecord) -> None:
+        """Somebody else wrote a status of ours: it is composed again and written if it differs."""
+        if self._services is not None:
+            self._services.statuses.submit(record)
+
+    def _pipeline(self, server: Key) -> Pipeline:
+        if self._services is None:
+            raise RuntimeError("the supervisor is not open")
+        if server not in self._pipelines:
+            pipeline = self._pipelines[server] = Pipeline(self._services, server)
+            task = self._tasks[server] = asyncio.create_task(pipeline.run(), name=f"pipeline {server}")
+            task.add_done_callback(_complain)
+        return self._pipelines[server]
+
+
+def _complain(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        logger.critical("%s ended", task.get_name(), exc_info=task.exception())

@@ -1,0 +1,77 @@
+"""Looks at everything there is: once before the watches, and now and then for what they missed.
+
+kopf does not report objects that were deleted while its watch was down and had to list again (410 Gone), so what
+the cache knows and a list does not is a ghost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from ..api.base import Key
+from ..domain.secrets import SELECTOR
+from ..kube.client import KubeClient, Object, list_all
+from ..kube.errors import KubeError
+from ..kube.resources import PEERS, SECRETS, SERVERS, ResourceType
+from .cache import Cache
+
+logger = logging.getLogger(__name__)
+
+FIRST_RETRY = 2.0
+
+
+class Sweep:
+    """Full looks at the API server."""
+
+    def __init__(self, client: KubeClient, cache: Cache, namespaces: tuple[str, ...]) -> None:
+        self._client = client
+        self._cache = cache
+        self._namespaces = namespaces
+
+    async def fill(self) -> None:
+        """Read all objects into the cache; waits for the API server as long as it takes."""
+        while True:
+            try:
+                # Secrets first: a peer whose Secret were not known yet would be given new keys.
+                for body in await self._list(SECRETS):
+                    self._cache.see_secret(body)
+                for body in await self._list(SERVERS):
+                    self._cache.see_server(body)
+                for body in await self._list(PEERS):
+                    self._cache.see_peer(body)
+            except KubeError as error:
+                logger.warning("cannot read the objects yet, trying again in %.0f s: %s", FIRST_RETRY, error)
+                await asyncio.sleep(FIRST_RETRY)
+            else:
+                return
+
+    async def repeat(self, interval: float) -> None:
+        """Look for ghosts every ``interval`` seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(interval)
+            try:
+                await self.find_ghosts()
+            except KubeError as error:
+                logger.warning("the search for missed deletions is put off: %s", error)
+
+    async def find_ghosts(self) -> None:
+        """Take from the cache what does not exist any more. Raises KubeError."""
+        cache = self._cache
+        await self._lose(SERVERS, {key: record.uid for key, record in cache.servers.items()}, cache.lose_server)
+        await self._lose(PEERS, {key: record.uid for key, record in cache.peers.items()}, cache.lose_peer)
+        known = {key: str(body["metadata"]["uid"]) for key, body in cache.secrets.items()}
+        await self._lose(SECRETS, known, cache.lose_secret)
+
+    async def _lose(self, kind: ResourceType, known: dict[Key, str], lose: Callable[[Key, str], None]) -> None:
+        # ``known`` was taken before the list, so that what is made meanwhile is not mistaken for a ghost.
+        there = {body["metadata"]["uid"] for body in await self._list(kind, metadata_only=True)}
+        for key, uid in known.items():
+            if uid not in there:
+                logger.info("%s %s was deleted unseen", kind.plural, key)
+                lose(key, uid)
+
+    async def _list(self, kind: ResourceType, *, metadata_only: bool = False) -> list[Object]:
+        labels = SELECTOR if kind == SECRETS else ""
+        return await list_all(self._client, kind, self._namespaces, labels=labels, metadata_only=metadata_only)
