@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import fields
 from datetime import UTC, datetime
+from typing import Any
 
 import aiohttp
 import kopf
@@ -128,7 +129,7 @@ async def _watch(settings: Settings, cache: Cache, stop: asyncio.Event) -> None:
     handlers.register(registry, cache)
 
     @kopf.on.login(registry=registry)
-    def login(**kwargs: object) -> kopf.ConnectionInfo | None:
+    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
         if settings.kubeconfig is not None:
             os.environ["KUBECONFIG"] = settings.kubeconfig
         info: kopf.ConnectionInfo | None = kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(

@@ -1,0 +1,1 @@
+"""Commands for people: joining a host, printing a client's QR code, the CRDs."""

@@ -1,0 +1,130 @@
+"""The commands that read from the cluster or write files, one function a command. Results go to stdout."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import segno
+
+from ..agent.bundle import Bundle
+from ..api.crd import KINDS, manifest
+from ..api.server import WireGuardServer
+from ..domain import secrets
+from ..kube.client import KubeClient, Object
+from ..kube.errors import KubeError, NotFound
+from ..kube.resources import SECRETS, SERVERS
+
+DEFAULT_AGENT_PORT = 443
+POLL_SECONDS = 0.5
+
+
+class CommandError(Exception):
+    """The command cannot do what was asked; the text says what to do."""
+
+
+def add_host_bundle(parser: argparse.ArgumentParser) -> None:
+    """``host-bundle``: what an agent outside the cluster needs to join."""
+    _add_cluster(parser)
+    parser.add_argument("server", help="name of the WireGuardServer")
+    parser.add_argument("--timeout", type=float, default=60.0, help="seconds to wait for the operator; default: 60")
+    parser.set_defaults(run=lambda args: _in_cluster(args, _host_bundle))
+
+
+def add_qr(parser: argparse.ArgumentParser) -> None:
+    """``qr``: a peer's configuration for a phone's camera."""
+    _add_cluster(parser)
+    parser.add_argument("peer", help="name of the WireGuardPeer")
+    parser.set_defaults(run=lambda args: _in_cluster(args, _qr))
+
+
+def add_crds(parser: argparse.ArgumentParser) -> None:
+    """``crds``: the CustomResourceDefinitions."""
+    parser.add_argument("--output", type=Path, metavar="DIR", help="write one file a kind there; default: stdout")
+    parser.set_defaults(run=_crds)
+
+
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-n", "--namespace", default="default", help="default: %(default)s")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: as kubectl does")
+
+
+def _in_cluster(args: argparse.Namespace, command: Callable[[KubeClient, argparse.Namespace], Awaitable[None]]) -> int:
+    async def work() -> None:
+        async with await KubeClient.connect(args.kubeconfig) as client:
+            await command(client, args)
+
+    try:
+        asyncio.run(work())
+    except (CommandError, KubeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _host_bundle(client: KubeClient, args: argparse.Namespace) -> None:
+    server = WireGuardServer.model_validate(await client.get(SERVERS, args.namespace, args.server))
+    host = server.spec.data_plane.host
+    name = host.tls_secret_ref.name if host.tls_secret_ref else secrets.agent_secret_name(args.server)
+    secret = await _wait_for(client, args.namespace, name, args.timeout)
+    identity, ca = secrets.read_certificate(secret), secrets.read(secret, "ca.crt")
+    if identity is None or ca is None:
+        raise CommandError(f"Secret {name} has no tls.crt, tls.key and ca.crt; the operator makes it: is it running?")
+    bundle = Bundle(
+        server=str(server.key),
+        listen=_listen(host.url),
+        certificate=identity.certificate,
+        private_key=identity.private_key,
+        ca=ca,
+    )
+    print(bundle.model_dump_json(indent=2))
+
+
+async def _wait_for(client: KubeClient, namespace: str, name: str, timeout: float) -> Object:  # noqa: ASYNC109
+    deadline = time.monotonic() + timeout
+    said = False
+    while True:
+        try:
+            return await client.get(SECRETS, namespace, name)
+        except NotFound:
+            if time.monotonic() > deadline:
+                message = f"Secret {namespace}/{name} did not appear in {timeout:.0f} s; is the controller running?"
+                raise CommandError(message) from None
+        if not said:
+            print(f"waiting for the operator to make Secret {namespace}/{name} ...", file=sys.stderr)
+            said = True
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _qr(client: KubeClient, args: argparse.Namespace) -> None:
+    name = secrets.peer_secret_name(args.peer)
+    try:
+        config = secrets.read(await client.get(SECRETS, args.namespace, name), secrets.CONFIG)
+    except NotFound:
+        config = None
+    if config is None:
+        raise CommandError(f"there is no wg0.conf in Secret {args.namespace}/{name} yet; see kubectl describe wgp")
+    segno.make(config, error="l", micro=False).terminal(compact=True)
+
+
+def _crds(args: argparse.Namespace) -> int:
+    for kind in KINDS:
+        text = manifest(kind)
+        if args.output is None:
+            print(f"---\n{text}", end="")
+        else:
+            (args.output / f"{kind.crd_name}.yaml").write_text(text)
+    return 0
+
+
+def _listen(url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return (
+        f"[{host}]:{parts.port or DEFAULT_AGENT_PORT}" if ":" in host else f"{host}:{parts.port or DEFAULT_AGENT_PORT}"
+    )
