@@ -64,8 +64,7 @@ CIDR = Annotated[
             rule("isCIDR(self)", "must be a network in CIDR notation, e.g. 10.8.0.0/24 or fd00:8::/64"),
             rule(
                 "!isCIDR(self) || cidr(self) == cidr(self).masked()",
-                "has bits set behind its prefix length",
-                message_expression="'has host bits set; the network is ' + string(cidr(self).masked())",
+                "has host bits set: every bit behind the prefix length must be zero, e.g. 10.8.0.0/24, not 10.8.0.5/24",
             ),
         ),
     ),

@@ -33,8 +33,8 @@ def _convert(node: dict[str, Any], defs: dict[str, Any], path: str, parents: tup
     node = {k: v for k, v in node.items() if k not in _DROPPED}
     if "anyOf" in node:
         return _convert(_without_null(node, path), defs, path, parents)
-    if node.get("default", ...) in (None, [], {}):
-        # An absent list and an empty one mean the same to us; a default would only make diffs noisier.
+    if node.get("default", ...) in (None, []) or isinstance(node.get("default"), dict):
+        # An absent part and an empty one mean the same to us; a default would only make diffs noisier.
         del node["default"]
     if "const" in node:
         node["enum"] = [node.pop("const")]
