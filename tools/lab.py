@@ -57,7 +57,7 @@ def wait_for(what: str, probe: Callable[[], T], seconds: float = 60.0) -> T:
         try:
             answer, trouble = probe(), ""
         except (LabError, RuntimeError, KeyError) as error:
-            answer, trouble = None, str(error)  # type: ignore[assignment]
+            answer, trouble = None, str(error)
         if answer:
             return answer
         if time.monotonic() > deadline:
