@@ -1,0 +1,45 @@
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+export PYTHONPATH := $(CURDIR)
+
+.PHONY: help setup demo test check unit cluster format crds lock clean
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install all that the other commands need (Debian, Ubuntu; as root)
+	@tools/setup.sh $(firstword $(MAKECMDGOALS))
+
+demo: setup ## Show the whole product at work; KEEP=1 leaves it running
+	@KEEP=$(KEEP) $(PYTHON) -m tools.demo
+
+test: check unit cluster ## Run all checks and all tests
+
+check: setup ## Format, lint, types, layers
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy operator tools
+	.venv/bin/lint-imports
+
+unit: setup ## Tests of pure parts: seconds
+	$(PYTHON) -m pytest -q tests/unit tests/tools
+
+cluster: setup ## Tests on a real API server with real tunnels: minutes
+	$(PYTHON) -m pytest -q -n 2 --dist loadfile tests/cluster
+
+format: setup ## Format and fix what can be fixed
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+crds: setup ## Generate crds/ from the models
+	.venv/bin/wireguard-operator crds --output crds
+
+lock: setup ## Resolve pyproject.toml anew into the lock files
+	$(PYTHON) -m pip install --quiet uv
+	.venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+		pyproject.toml -o requirements.lock
+	.venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+		--extra dev pyproject.toml -o requirements-dev.lock
+
+clean: ## Remove the virtual environment and tool caches of this checkout
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
