@@ -55,6 +55,8 @@ class Service:
         self._route_errors: dict[str, str] = {}
         self._endpoints: dict[str, str] = {}
         self._saved_endpoints: dict[str, str] = {}
+        self._parted: dict[str, tuple[float, str]] = {}
+        """Where peers that were taken off may still be, and until when (Unix seconds)."""
 
     async def restore(self) -> None:
         """Bring back the state that is on disk. A device that resists is logged and tried again by ``supervise``."""
@@ -234,9 +236,16 @@ class Service:
 
     async def _apply(self, upsert: list[DevicePeer], remove: list[str]) -> None:
         assert self._admission is not None  # noqa: S101 - the callers look
+        now = time.time()
+        self._parted = {key: parted for key, parted in self._parted.items() if parted[0] > now}
         for key in remove:
-            self._endpoints.pop(key, None)
+            if (endpoint := self._endpoints.pop(key, None)) is not None:
+                self._parted[key] = now + ONLINE_SECONDS, endpoint
         self._refused = await self._device.apply(upsert, remove) if upsert or remove else {}
+        # A client whose session was cut believes in it for 15 s; a handshake from our side ends that at once.
+        back = [peer.public_key for peer in upsert if peer.public_key not in self._refused]
+        if known := {key: self._parted.pop(key)[1] for key in back if key in self._parted}:
+            await self._device.kick(known)
         failed = await self._device.route(frozenset(self._admission.routes))
         owners = {prefix: self._admission.owner(prefix) for prefix in failed}
         self._route_errors = {

@@ -299,6 +299,15 @@ async def test_a_device_that_dies_comes_back_with_the_endpoints_of_those_who_are
     assert device.kicked == {peer(2).public_key: "192.0.2.7:1000"}
 
 
+async def test_a_peer_that_is_put_back_soon_is_called_from_our_side(service: Service, device: FakeDevice) -> None:
+    ack = await service.snapshot(Snapshot(1, INTERFACE, (peer(2),)))
+    device.count(peer(2).public_key, 5, "192.0.2.7:1000")
+    ack = await service.delta(DeltaRequest(ack.applied, 2, remove=(peer(2).public_key,)))
+    assert device.kicked == {}
+    await service.delta(DeltaRequest(ack.applied, 3, upsert=(peer(2),)))
+    assert device.kicked == {peer(2).public_key: "192.0.2.7:1000"}
+
+
 async def test_what_failed_is_tried_again_without_being_asked(service: Service, device: FakeDevice) -> None:
     device.problem = "port in use"
     with pytest.raises(DeviceError):
