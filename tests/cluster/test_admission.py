@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +46,11 @@ BAD = [
     (PEER, "spec.client", {"allowedIPs": ["10.0.0.1/8"]}, "host bits set"),
     (PEER, "spec.client", {"mtu": 576}, "greater than or equal to 1280"),
     (PEER, "spec.client", {"dns": ["not a name"]}, "address of a DNS server"),
+    (PEER, "spec.expiresAt", "tomorrow", "must be of type date-time"),
+    (PEER, "spec.expiresAt", "2026-01-01", "must be of type date-time"),
+    (PEER, "spec.suspensions", [{"reason": "abuse"}, {"reason": "abuse"}], "Duplicate value"),
+    (PEER, "spec.suspensions", [{"reason": "No payment"}], "e.g. non-payment or abuse"),
+    (PEER, "spec.suspensions", [{"by": "noc"}], "reason: Required value"),
     (PEER, "metadata.name", "a" * 64, "may not be more than 63"),
     (SERVER, "spec.networks", [], "at least 1 item"),
     (SERVER, "spec.networks", ["10.8.0.0/33"], "CIDR notation"),
@@ -92,6 +98,13 @@ def test_a_bad_object_is_refused_with_a_helpful_text(
     with pytest.raises(ControlPlaneError) as refusal:
         apply(plane, with_value(body, path, value))
     assert text in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((REPOSITORY / "manifests" / "samples").glob("*.yaml")), ids=lambda path: path.name
+)
+def test_every_sample_is_accepted(plane: ControlPlane, path: Path) -> None:
+    assert "created" in apply(plane, path.read_text())
 
 
 def test_the_generated_files_are_those_of_the_models() -> None:

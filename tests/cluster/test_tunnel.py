@@ -94,3 +94,41 @@ def test_a_change_made_while_the_controller_was_dead_is_carried_out_at_its_start
     assert tunnel.ping()
     tunnel.start_controller()
     wait_for("the ping to stop", lambda: not tunnel.ping(seconds=0.2), 30)
+
+
+def at(seconds: float) -> str:
+    """RFC 3339, so many seconds from now."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+
+
+def test_the_tunnel_is_cut_within_a_second_of_its_expiry_and_comes_back_when_it_is_extended(tunnel: Lab) -> None:
+    deadline = int(time.time()) + 4
+    patch(tunnel, expiresAt=at(deadline - time.time() + 0.5))
+    wait_for("the ping to stop", lambda: not tunnel.ping(seconds=0.2), 15)
+    assert -0.5 < time.time() - deadline < 1.5  # half a second of it is the ping's own
+    wait_for("phase Expired", lambda: status(tunnel)["phase"] == "Expired")
+    patch(tunnel, expiresAt=at(3600))
+    wait_for("the ping to come back", tunnel.ping, 20)
+
+
+def test_a_tunnel_that_expired_while_the_controller_was_dead_is_cut_at_its_start(tunnel: Lab) -> None:
+    patch(tunnel, expiresAt=at(3))
+    expiry = time.time() + 3
+    tunnel.controller.end(kill=True)
+    wait_for("the expiry to pass", lambda: time.time() > expiry + 1)
+    assert tunnel.ping()
+    tunnel.start_controller()
+    wait_for("the ping to stop", lambda: not tunnel.ping(seconds=0.2), 30)
+
+
+def test_lifting_one_suspension_leaves_the_other(tunnel: Lab) -> None:
+    abuse, unpaid = {"reason": "abuse", "by": "noc"}, {"reason": "non-payment"}
+    patch(tunnel, suspensions=[abuse, unpaid])
+    assert cut_after(tunnel) < 1.0
+    wait_for("phase Suspended", lambda: status(tunnel)["phase"] == "Suspended")
+    patch(tunnel, suspensions=[unpaid])
+    generation = tunnel.get("wgp", "alice")["metadata"]["generation"]
+    wait_for("the status", lambda: status(tunnel)["observedGeneration"] == generation)
+    assert status(tunnel)["phase"] == "Suspended" and not tunnel.ping(seconds=0.3)
+    patch(tunnel, suspensions=[])
+    wait_for("the ping to come back", tunnel.ping, 20)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from .base import Column, Kind, Model, Resource, Time
 from .conditions import Conditions
-from .fields import CIDR, MTU, DNSEntry, Keepalive, ObjectName, PublicKey
+from .fields import CIDR, MTU, DNSEntry, Keepalive, ObjectName, PublicKey, rule, rules
 
 
 class PeerPhase(StrEnum):
@@ -19,6 +19,8 @@ class PeerPhase(StrEnum):
     ACTIVE = "Active"
     INACTIVE = "Inactive"
     DISABLED = "Disabled"
+    SUSPENDED = "Suspended"
+    EXPIRED = "Expired"
     FAILED = "Failed"
 
 
@@ -38,6 +40,33 @@ class Subscriber(Model):
     """Identifier of the service or line."""
     external_id: Annotated[str | None, Field(max_length=128)] = None
     """Identifier of this peer in a foreign system, commonly a UUID."""
+
+
+class Suspension(Model):
+    """One lock on the tunnel. Lifting it leaves the others."""
+
+    reason: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=63,
+            json_schema_extra=rules(
+                rule(
+                    "!format.dns1123Label().validate(self).hasValue()",
+                    "must be a word of lower-case letters, digits and '-', e.g. non-payment or abuse",
+                )
+            ),
+        ),
+    ]
+    """Why, as a word that other systems can match, e.g. non-payment or abuse. One entry for each reason."""
+    since: Time | None = None
+    """From when. Default at once."""
+    until: Time | None = None
+    """When it ends by itself. Default never."""
+    by: Annotated[str | None, Field(max_length=253)] = None
+    """The person or system that asked for it."""
+    message: Annotated[str | None, Field(max_length=1024)] = None
+    """Free text."""
 
 
 class ClientSettings(Model):
@@ -62,6 +91,16 @@ class PeerSpec(Model):
     """Public key of a device that keeps its private key to itself. Absent: the operator makes the key pair."""
     enabled: bool = True
     """False takes the peer off the device; address and keys are kept."""
+    suspensions: Annotated[
+        tuple[Suspension, ...],
+        Field(
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["reason"]},
+        ),
+    ] = ()
+    """Locks on the tunnel by reason; any one of them keeps the peer off the device."""
+    expires_at: Time | None = None
+    """The peer is taken off the device at this time; a later time brings it back. Default never."""
     subscriber: Subscriber | None = None
     """Who the tunnel belongs to."""
     client: ClientSettings = ClientSettings()
@@ -165,6 +204,7 @@ PEER = Kind(
         Column("Tx", ".status.traffic.txBytes", "integer", description="Bytes sent to the subscriber"),
         Column("Endpoint", ".status.endpoint", priority=1),
         Column("Public key", ".status.publicKey", priority=1),
+        Column("Expires", ".spec.expiresAt", "date", priority=1),
         Column("Age", ".metadata.creationTimestamp", "date"),
     ),
 )

@@ -23,6 +23,7 @@ from ..domain.peer_status import Problem
 from ..kube.errors import KubeError
 from .address_store import AddressStore
 from .agent_client import AgentClient, AgentError
+from .deadlines import Deadlines
 from .device_link import DeviceLink
 from .peer_reconciler import PeerReconciler
 from .records import PeerRecord, ServerRecord
@@ -48,6 +49,7 @@ class Pipeline:
         self._wake = asyncio.Event()
         self._delay = RETRY_FIRST
         self._dirty: set[Key] = set()
+        self._deadlines = Deadlines(services.clock, self.peer_changed)
         self._start(None)
 
     def _start(self, uid: str | None) -> None:
@@ -83,6 +85,7 @@ class Pipeline:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._work())
             group.create_task(self._watch_counters())
+            group.create_task(self._deadlines.run())
 
     async def _work(self) -> None:
         while True:
@@ -162,6 +165,7 @@ class Pipeline:
     def _judge(self, dirty: set[Key], server: ServerRecord | None) -> list[PeerRecord]:
         """Take from the desired state what does not belong there any more; the peers to go on with."""
         serving = []
+        now = self._services.clock()
         for key in sorted(dirty):
             record = self._services.cache.peers.get(key)
             former = self._roster.member(key)
@@ -170,9 +174,11 @@ class Pipeline:
                 self._peers.forget(former.uid)
                 self._releasing.add(former.uid)
             if record is None or record.server_key != self._key:
+                self._deadlines.set(key, None)
                 continue
             facts = record.facts
-            facts.verdict = judge(Situation(record.peer, server.server if server else None))
+            facts.verdict = judge(Situation(record.peer, server.server if server else None, now))
+            self._deadlines.set(key, facts.verdict.until)
             if server is None:
                 facts.addresses, facts.on_device, facts.settled = (), False, True
                 continue

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
+from ..api.base import format_time
 from ..api.conditions import ConditionType
-from ..api.peer import PeerPhase, WireGuardPeer
+from ..api.peer import PeerPhase, Suspension, WireGuardPeer
 from ..api.server import WireGuardServer
 from .conditions import Finding
 
@@ -22,6 +24,7 @@ class Situation:
 
     peer: WireGuardPeer
     server: WireGuardServer | None
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Verdict:
     """What is decided about a peer before addresses and keys are looked at."""
 
     objection: Objection | None = None
+    until: datetime | None = None
+    """When the clock alone may change it."""
 
     @property
     def admitted(self) -> bool:
@@ -77,17 +82,51 @@ def _disabled(at: Situation) -> Objection | None:
     return None
 
 
+def _expired(at: Situation) -> Objection | None:
+    end = at.peer.spec.expires_at
+    if end is None or at.now < end:
+        return None
+    message = f"expired at {format_time(end)}; a later spec.expiresAt brings the peer back"
+    return Objection(PeerPhase.EXPIRED, "Expired", message, accepted=True)
+
+
+def _suspended(at: Situation) -> Objection | None:
+    locks = [lock for lock in at.peer.spec.suspensions if _holds(lock, at.now)]
+    if not locks:
+        return None
+    return Objection(PeerPhase.SUSPENDED, "Suspended", "; ".join(_describe(lock) for lock in locks), accepted=True)
+
+
+def _holds(lock: Suspension, now: datetime) -> bool:
+    return (lock.since is None or lock.since <= now) and (lock.until is None or now < lock.until)
+
+
+def _describe(lock: Suspension) -> str:
+    by = f" by {lock.by}" if lock.by else ""
+    until = f" until {format_time(lock.until)}" if lock.until else ""
+    return f"{lock.reason}{by}{until}"
+
+
 CHECKS: tuple[Callable[[Situation], Objection | None], ...] = (
     _server_is_missing,
     _server_goes_away,
     _disabled,
+    _expired,
+    _suspended,
 )
 
 
 def judge(situation: Situation) -> Verdict:
     """The verdict on a peer: the first objection in the order of ``CHECKS``, or none."""
+    until = next_change(situation.peer, situation.now)
     for check in CHECKS:
         objection = check(situation)
         if objection is not None:
-            return Verdict(objection)
-    return Verdict()
+            return Verdict(objection, until)
+    return Verdict(None, until)
+
+
+def next_change(peer: WireGuardPeer, now: datetime) -> datetime | None:
+    """The next moment at which time alone may change the verdict; None: never."""
+    moments = [peer.spec.expires_at, *(moment for lock in peer.spec.suspensions for moment in (lock.since, lock.until))]
+    return min((moment for moment in moments if moment is not None and moment > now), default=None)

@@ -68,20 +68,20 @@ def test_an_exhausted_pool_is_a_failure() -> None:
 
 
 def test_a_missing_server_is_named() -> None:
-    verdict = judge(Situation(peer(), None))
+    verdict = judge(Situation(peer(), None, NOW))
     assert verdict.objection is not None and verdict.objection.reason == "ServerNotFound"
     assert "WireGuardServer berlin in namespace isp" in verdict.objection.message
 
 
 def test_disabled_and_off_the_device_is_ready_because_that_was_asked_for() -> None:
     p = peer(enabled=False)
-    verdict = judge(Situation(p, SERVER))
+    verdict = judge(Situation(p, SERVER, NOW))
     assert ready(facts(verdict=verdict), p) == ("True", "Disabled", PeerPhase.DISABLED)
 
 
 def test_disabled_but_still_on_the_device_is_not_called_disabled() -> None:
     p = peer(enabled=False)
-    verdict = judge(Situation(p, SERVER))
+    verdict = judge(Situation(p, SERVER, NOW))
     status, _, phase = ready(facts(verdict=verdict, on_device=True, settled=False), p)
     assert (status, phase) != ("True", PeerPhase.DISABLED)
     assert phase is PeerPhase.PENDING
