@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -68,6 +69,9 @@ def test_of_two_peers_with_one_key_the_older_is_served_and_the_other_comes_up_wh
     public = generate_pair().public
     apply(server, "old", publicKey=public)
     server.wait_ready("wgp", "old")
+    # Creation times have whole seconds, and between equals the UID decides.
+    created = datetime.fromisoformat(server.get("wgp", "old")["metadata"]["creationTimestamp"])
+    wait_for("another second", lambda: datetime.now(UTC) > created + timedelta(seconds=1.1))
     apply(server, "young", publicKey=public)
     wait_for("the duplicate to be told", lambda: reason(server, "young") == "DuplicatePublicKey")
     assert device(server) == {public: "10.8.0.2/32 fd00:8::2/128"}

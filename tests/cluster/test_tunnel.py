@@ -44,6 +44,12 @@ def test_deleting_the_peer_cuts_the_tunnel_at_once(tunnel: Lab) -> None:
     assert cut_after(tunnel) < 1.0
 
 
+def test_deleting_the_server_cuts_its_tunnels_and_the_peers_say_what_is_missing(tunnel: Lab) -> None:
+    tunnel.kubectl("delete", "wgs", "berlin")
+    assert cut_after(tunnel) < 1.0
+    wait_for("phase Pending", lambda: status(tunnel)["phase"] == "Pending")
+
+
 def test_bytes_in_the_status_are_those_the_subscriber_sent_within_five_percent(tunnel: Lab) -> None:
     before = status(tunnel).get("traffic", {"rxBytes": 0})
     flood = ["ping", "-n", "-q", "-i", "0.002", "-c", "500", "-s", "1300", "10.8.0.1"]

@@ -56,6 +56,11 @@ class DeviceLink:
             self._want.apply(Delta(remove=(public_key,)))
             self._changed.add(public_key)
 
+    def clear(self) -> None:
+        """No peer should be there."""
+        for public_key in list(self._want.peers) if self._want else ():
+            self.drop(public_key)
+
     def doubt(self) -> None:
         """It is not known any more what the agent holds."""
         self._applied = None

@@ -56,6 +56,7 @@ class Pipeline:
         """Begin with a server of which nothing is known but its UID."""
         services = self._services
         self._uid = uid
+        self._served: WireGuardServer | None = None
         self._generation = 0
         self._ready: Ready | None = None
         self._complete = False
@@ -130,6 +131,7 @@ class Pipeline:
         """Do what is to be done; whether nothing is left over."""
         server = self._server()
         if (server.uid if server else None) != self._uid:
+            await self._take_leave()
             self._start(server.uid if server else None)
         if server is not None:
             await self._serve(server)
@@ -148,6 +150,16 @@ class Pipeline:
             if server is not None:
                 self._report(server)
 
+    async def _take_leave(self) -> None:
+        """The server is gone: take its peers off the device, as far as the agent can still be reached."""
+        if self._served is None or not self._complete:
+            return
+        self._link.clear()
+        try:
+            await self._link.push(self._agent(self._served))
+        except AgentError as error:
+            logger.warning("server %s is gone, but its tunnels stay until its agent is stopped: %s", self._key, error)
+
     async def _serve(self, server: ServerRecord) -> None:
         """Bring the server's own things about; when one of them changed, every peer has to be looked at."""
         ready = await self._own.reconcile(server)
@@ -160,7 +172,7 @@ class Pipeline:
         generation = server.server.metadata.generation
         if ready != self._ready or generation != self._generation:
             self._dirty |= self._services.cache.peers_of(self._key)
-        self._ready, self._generation = ready, generation
+        self._ready, self._generation, self._served = ready, generation, server.server
 
     def _judge(self, dirty: set[Key], server: ServerRecord | None) -> list[PeerRecord]:
         """Take from the desired state what does not belong there any more; the peers to go on with."""
