@@ -58,7 +58,7 @@ def missing() -> list[str]:
 
 def download(lab: Lab) -> str:
     """Fetch some megabytes through the tunnel; how it went."""
-    command = ["ip", "netns", "exec", lab.server_netns, sys.executable, "-c", _SERVE]
+    command = ["ip", "netns", "exec", lab.host.netns, sys.executable, "-c", _SERVE]
     server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         fetch = ("ip", "netns", "exec", lab.client_netns, sys.executable, "-c", _FETCH)
@@ -119,7 +119,7 @@ def keep(lab: Lab) -> None:
     print(f"export KUBECONFIG={shlex.quote(str(lab.plane.kubeconfig))}")
     print(f"{kubectl} -n {lab.namespace} get wgs,wgp")
     print(f"ip netns exec {lab.client_netns} ping 10.8.0.1")
-    print(f"logs: {lab.controller.log} {lab.agent.log}", flush=True)
+    print(f"logs: {lab.controller.log} {lab.host.agent.log}", flush=True)
     try:
         while True:
             time.sleep(3600)
@@ -139,7 +139,7 @@ def main() -> int:
             try:
                 story(lab)
             except LabError:
-                print(lab.controller.log.read_text()[-4000:], lab.agent.log.read_text()[-4000:], file=sys.stderr)
+                print(lab.controller.log.read_text()[-4000:], lab.host.agent.log.read_text()[-4000:], file=sys.stderr)
                 raise
             if os.environ.get("KEEP"):
                 keep(lab)

@@ -1,8 +1,8 @@
 """The command lines of a plane's processes: pure data, one reason per unusual flag.
 
-kube-controller-manager, kube-scheduler, kubelet and kube-proxy are pinned but not started yet. Until they
-are, the API server is alone: nothing collects garbage, no namespace ever finishes terminating, no Deployment
-makes pods and no namespace gets its default service account.
+Beside the API server runs kube-controller-manager, without which no namespace ever finishes terminating and nothing
+collects garbage. kube-scheduler, kubelet and kube-proxy are pinned but not started yet: there are no nodes, so no pod
+ever runs.
 """
 
 from collections.abc import Sequence
@@ -104,3 +104,15 @@ def apiserver(
     if audit is not None:
         command += [f"--audit-policy-file={audit.policy}", f"--audit-log-path={audit.log}"]
     return [*command, *extra]
+
+
+def controller_manager(binary: Path, kubeconfig: Path, files: ApiserverFiles) -> list[str]:
+    """Return the command line of kube-controller-manager; it serves nothing itself."""
+    return [
+        str(binary),
+        f"--kubeconfig={kubeconfig}",
+        "--leader-elect=false",  # it is alone
+        "--secure-port=0",
+        f"--root-ca-file={files.authority}",
+        f"--service-account-private-key-file={files.service_account_private}",
+    ]

@@ -1,4 +1,4 @@
-"""One control plane in one state directory: etcd and kube-apiserver on free loopback ports.
+"""One control plane in one state directory: etcd, kube-apiserver and kube-controller-manager on loopback.
 
 A `ControlPlane` object is only a view of its directory: another process, or a later one, makes an object for
 the same directory and can use or stop what runs there. `start` is idempotent, `stop` ends exactly the
@@ -34,7 +34,11 @@ START_TIMEOUT = 120.0
 STOP_GRACE = 15.0
 """Seconds between SIGTERM and SIGKILL, for each process."""
 _TAIL_LINES = 20
+_PROCESSES = 3
 _PORT_ATTEMPTS = 3
+
+
+BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 
 
 class ControlPlaneError(RuntimeError):
@@ -78,18 +82,21 @@ class ControlPlane:
 
         When one of its processes died, the rest is removed and an empty plane is started, on other ports.
         """
-        binaries = {name: find_or_build(name) for name in ("etcd", "kube-apiserver", "kubectl")}
+        binaries = {name: find_or_build(name) for name in BINARIES}
         deadline = time.monotonic() + timeout
         with self._lock("it starts or stops this control plane"):
             found = state.read(self.directory)
-            if found and len(found.processes) == 2 and not found.dead():
+            if found and len(found.processes) == _PROCESSES and not found.dead():
                 self._wait_until_ready(deadline)
                 return
             for attempt in range(1, _PORT_ATTEMPTS + 1):
                 self._clean_up()
                 try:
-                    self._launch(binaries)
+                    files = self._launch(binaries)
                     self._wait_until_ready(deadline)
+                    # Only now: it gives up after 10 s without an API server.
+                    name = "kube-controller-manager"
+                    self._spawn(name, commands.controller_manager(binaries[name], self.kubeconfig, files))
                     return
                 except ControlPlaneError as error:
                     self._end_processes()
@@ -137,7 +144,7 @@ class ControlPlane:
         """Return the log file of a process, e.g. `kube-apiserver`."""
         return self.directory / f"{process}.log"
 
-    def _launch(self, binaries: dict[str, Path]) -> None:
+    def _launch(self, binaries: dict[str, Path]) -> commands.ApiserverFiles:
         private_directory(self.directory)
         current = state.State(state.choose_ports())
         state.write(self.directory, current)
@@ -149,8 +156,11 @@ class ControlPlane:
                 binaries["kube-apiserver"], files, current.ports, audit, self._apiserver_flags
             ),
         }.items():
-            current = current.with_process(spawn(name, command, self.log(name)))
-            state.write(self.directory, current)
+            self._spawn(name, command)
+        return files
+
+    def _spawn(self, name: str, command: list[str]) -> None:
+        state.write(self.directory, self._state().with_process(spawn(name, command, self.log(name))))
 
     def _write_files(self) -> commands.ApiserverFiles:
         authority = Authority.create(self._pki)

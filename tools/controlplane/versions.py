@@ -1,10 +1,12 @@
 """What is pinned: read from the go.mod files, which are the single source of truth.
 
 Go already needs the versions there to build, and `go mod` keeps the checksums beside them. A second list in
-Python would sooner or later say something else. Each `tool` line of a go.mod is one binary; only what go.mod
-cannot express (link flags, how to ask a binary for its version) is written here.
+Python would sooner or later say something else. Each `tool` line of a go.mod is one binary; a module without any
+is a program of our own. Only what go.mod cannot express (link flags, how to ask a binary for its version) is
+written here.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -13,10 +15,17 @@ from pathlib import Path
 from tools.controlplane.paths import REPOSITORY
 
 TOOLS = REPOSITORY / "tools"
-_MODULE_DIRECTORIES = ("kubernetes", "etcd", "wireguard-go")
+_MODULE_DIRECTORIES = ("kubernetes", "etcd", "wireguard-go", "kstatus")
 # Packages whose last path element is not the name people know.
 _NAMES = {"go.etcd.io/etcd/server/v3": "etcd", "golang.zx2c4.com/wireguard": "wireguard-go"}
-_BUILD_TIMES = {"kube-apiserver": "4-8 min", "etcd": "about 1 min", "wireguard-go": "a few seconds"}
+# The library that a program of our own is about; it gives the program its version.
+_LIBRARIES = {"kstatus": "sigs.k8s.io/cli-utils"}
+_BUILD_TIMES = {
+    "kube-apiserver": "4-8 min",
+    "etcd": "about 1 min",
+    "wireguard-go": "a few seconds",
+    "kstatus": "less than 1 min",
+}
 
 
 class PinError(RuntimeError):
@@ -59,6 +68,7 @@ class Binary:
 class GoMod:
     """The few facts of a go.mod that are needed here."""
 
+    path: str
     go: str
     tools: tuple[str, ...]
     requires: dict[str, str]
@@ -78,8 +88,8 @@ def parse_version(text: str) -> tuple[int, int, int] | None:
 
 
 def parse_go_mod(text: str) -> GoMod:
-    """Read the go, tool and require directives, single-line or in a block."""
-    go, tools, requires, block = "", list[str](), dict[str, str](), ""
+    """Read the module, go, tool and require directives, single-line or in a block."""
+    path, go, tools, requires, block = "", "", list[str](), dict[str, str](), ""
     for line in text.splitlines():
         words = line.split("//")[0].split()
         if not words:
@@ -91,13 +101,15 @@ def parse_go_mod(text: str) -> GoMod:
             block = words[0]
             continue
         directive, rest = (block, words) if block else (words[0], words[1:])
-        if directive == "go":
+        if directive == "module":
+            path = rest[0]
+        elif directive == "go":
             go = rest[0]
         elif directive == "tool":
             tools.append(rest[0])
         elif directive == "require":
             requires[rest[0]] = rest[1]
-    return GoMod(go, tuple(tools), requires)
+    return GoMod(path, go, tuple(tools), requires)
 
 
 @cache
@@ -106,9 +118,10 @@ def binaries() -> dict[str, Binary]:
     found: dict[str, Binary] = {}
     for directory in (TOOLS / name for name in _MODULE_DIRECTORIES):
         module = parse_go_mod((directory / "go.mod").read_text())
-        for package in module.tools:
+        for package in module.tools or (module.path,):
             name = _NAMES.get(package, package.rsplit("/", 1)[-1])
-            version = module.version_of(package)
+            own = package == module.path
+            version = own_version(directory, module, name) if own else module.version_of(package)
             found[name] = Binary(
                 name=name,
                 directory=directory,
@@ -117,9 +130,20 @@ def binaries() -> dict[str, Binary]:
                 go=module.go,
                 ldflags=_ldflags(package, version),
                 build_time=_BUILD_TIMES.get(name, "1-3 min"),
-                version_arguments=_version_arguments(name),
+                version_arguments=None if own else _version_arguments(name),
             )
     return found
+
+
+def own_version(directory: Path, module: GoMod, name: str) -> str:
+    """Return the version of a program of our own: that of its library, and a digest of all that it is built from.
+
+    The digest makes every change of the sources a version of its own, or the cache would go on with an old build.
+    """
+    digest = hashlib.sha256()
+    for path in sorted([directory / "go.mod", directory / "go.sum", *directory.glob("*.go")]):
+        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return f"{module.version_of(_LIBRARIES[name])}-{digest.hexdigest()[:10]}"
 
 
 def binary(name: str) -> Binary:
