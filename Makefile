@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help setup demo test check unit cluster format crds lock clean
+.PHONY: help setup demo test check unit cluster format generate lock clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,8 +31,9 @@ format: setup ## Format and fix what can be fixed
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-crds: setup ## Generate crds/ from the models
+generate: setup ## Generate crds/ and docs/reference.md from the models
 	.venv/bin/wireguard-operator crds --output crds
+	.venv/bin/wireguard-operator reference --output docs/reference.md
 
 lock: setup ## Resolve pyproject.toml anew into the lock files
 	$(PYTHON) -m pip install --quiet uv

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from . import __version__
 from .agent import main as agent
-from .cli import commands
+from .cli import client, commands, reference
 from .controller import main as controller
 
 
@@ -27,8 +27,10 @@ def _parser() -> argparse.ArgumentParser:
     agent.add_arguments(sub)
     sub.set_defaults(run=agent.run)
     commands.add_host_bundle(part("host-bundle", "Print what the agent of a server of type Host needs to join."))
-    commands.add_qr(part("qr", "Print a peer's configuration as a QR code."))
+    client.add_config(part("config", "Print a peer's configuration, its wg0.conf."))
+    client.add_qr(part("qr", "Print a peer's configuration as a QR code."))
     commands.add_crds(part("crds", "Print the CustomResourceDefinitions."))
+    reference.add_reference(part("reference", "Print what every field, condition and reason means, as Markdown."))
     return parser
 
 

@@ -116,7 +116,7 @@ class Kind:
     description: str
     columns: tuple[Column, ...] = field(default=())
     selectable: tuple[str, ...] = field(default=())
-    rules: tuple[dict[str, str], ...] = field(default=())
+    spec_rules: tuple[dict[str, str], ...] = field(default=())
 
     @property
     def crd_name(self) -> str:

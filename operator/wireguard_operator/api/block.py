@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .base import Column, Kind, Model, Resource, Time
-from .fields import CIDR, ObjectName
+from .fields import CIDR, ObjectName, rule
 
 BLOCK_SIZE = 128
 """Addresses in a block: small enough to rewrite in a millisecond, large enough to batch a burst of peers."""
@@ -66,6 +66,13 @@ BLOCK = Kind(
     short_names=("wgab",),
     model=WireGuardAddressBlock,
     description="A slice of a server's network and who holds its addresses. Written by the operator; do not edit.",
+    selectable=(".spec.serverName",),
+    spec_rules=(
+        rule(
+            "self.serverName == oldSelf.serverName && self.cidr == oldSelf.cidr",
+            "a block stays the block of its server and slice; it is written by the operator, do not edit it",
+        ),
+    ),
     columns=(
         Column("Server", ".spec.serverName"),
         Column("CIDR", ".spec.cidr"),

@@ -11,13 +11,28 @@ from .base import Model, Time
 
 
 class ConditionType(StrEnum):
-    """Condition types; the meaning of each is in docs/reference.md."""
+    """Condition types. ``Reconciling`` and ``Stalled`` are there only while they are True, as kstatus wants it."""
 
     ACCEPTED = "Accepted"
     ADDRESS_ALLOCATED = "AddressAllocated"
     KEYS_READY = "KeysReady"
     PROGRAMMED = "Programmed"
+    AVAILABLE = "Available"
     READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+
+
+MEANINGS: dict[ConditionType, str] = {
+    ConditionType.ACCEPTED: "the specification can be served, as far as other objects are concerned",
+    ConditionType.ADDRESS_ALLOCATED: "the peer holds its addresses and routes",
+    ConditionType.KEYS_READY: "the keys are in a Secret",
+    ConditionType.PROGRAMMED: "the agent has confirmed that the device is so",
+    ConditionType.AVAILABLE: "a selector may choose the server: there is room, and no maintenance",
+    ConditionType.READY: "the world is as the specification says; for a disabled peer that is to be off the device",
+    ConditionType.RECONCILING: "the operator works on it, or waits for something that usually comes by itself",
+    ConditionType.STALLED: "somebody has to act; the reason says what about",
+}
 
 
 class Condition(Model):

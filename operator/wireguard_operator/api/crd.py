@@ -33,8 +33,11 @@ def definition(kind: Kind) -> dict[str, Any]:
         },
         "required": ["spec"],
     }
-    if kind.rules:
-        root["x-kubernetes-validations"] = list(kind.rules)
+    if kind.spec_rules:
+        spec["x-kubernetes-validations"] = list(kind.spec_rules)
+    if "observedGeneration" in status.get("properties", {}):
+        # An object that no controller has seen yet must not look finished to kstatus; Flux does it the same way.
+        status["default"] = {"observedGeneration": -1}
     version: dict[str, Any] = {
         "name": VERSION,
         "served": True,
@@ -77,4 +80,4 @@ def _column(column: dict[str, Any]) -> dict[str, Any]:
 def manifest(kind: Kind) -> str:
     """The CRD of ``kind`` as YAML with a header that says where it comes from."""
     body = yaml.safe_dump(definition(kind), sort_keys=False, width=110, allow_unicode=True)
-    return f"# Generated from operator/wireguard_operator/api by `make crds`. Do not edit.\n{body}"
+    return f"# Generated from operator/wireguard_operator/api by `make generate`. Do not edit.\n{body}"

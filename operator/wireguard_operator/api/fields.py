@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from .base import Time
+
 ZERO_KEY = "A" * 43 + "="
 
 
@@ -41,6 +43,46 @@ KEY_RULES = (
     ),
 )
 
+Line = Annotated[
+    str,
+    Field(
+        json_schema_extra=rules(
+            rule(r"!self.matches(r'[\p{Cc}\p{Zl}\p{Zp}]')", "must be one line of text without control characters")
+        ),
+    ),
+]
+"""A name or identifier. Each use adds its own ``max_length``."""
+
+Text = Annotated[
+    str,
+    Field(
+        max_length=1024,
+        json_schema_extra=rules(
+            rule(
+                r"!self.matches(r'[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}]')",
+                "must be text without control characters other than tab and line breaks",
+            )
+        ),
+    ),
+]
+"""Free text for people."""
+
+Deadline = Annotated[
+    Time,
+    Field(
+        json_schema_extra=rules(
+            rule(
+                "timestamp('1970-01-01T00:00:00Z') <= self && self <= timestamp('9999-12-31T23:59:59Z')",
+                "must be a time in the form 2030-01-01T00:00:00Z, from 1970 to 9999",
+            )
+        )
+    ),
+]
+"""A time that people give."""
+
+UNIQUE = {"x-kubernetes-list-type": "set"}
+"""Duplicate entries are refused."""
+
 PublicKey = Annotated[str, Field(max_length=64, json_schema_extra=rules(*KEY_RULES))]
 
 IPAddress = Annotated[
@@ -70,6 +112,11 @@ CIDR = Annotated[
     ),
 ]
 
+_IP_OR_DNS_NAME = (
+    "isIP(self) || (!format.dns1123Subdomain().validate(self).hasValue() && !self.matches('[^.]{64}|(^|[.])[0-9]+$'))"
+)
+"""A label has at most 63 characters, and one of digits at the end is a mistyped IPv4 address (RFC 3696 section 2)."""
+
 HostName = Annotated[
     str,
     Field(
@@ -77,9 +124,14 @@ HostName = Annotated[
         max_length=253,
         json_schema_extra=rules(
             rule(
-                "isIP(self) || !format.dns1123Subdomain().validate(self).hasValue()",
-                "must be a DNS name or an IP address without port or brackets, e.g. vpn.example.net or 2001:db8::1",
-            )
+                _IP_OR_DNS_NAME,
+                "must be a DNS name in lower case or an IP address, without port or brackets,"
+                " e.g. vpn.example.net or 2001:db8::1",
+            ),
+            rule(
+                "!isIP(self) || ip(self).isGlobalUnicast() || ip(self).isLoopback()",
+                "is no address that subscribers can reach: give the server's public DNS name or IP address",
+            ),
         ),
     ),
 ]
@@ -91,7 +143,7 @@ DNSEntry = Annotated[
         max_length=253,
         json_schema_extra=rules(
             rule(
-                "isIP(self) || !format.dns1123Subdomain().validate(self).hasValue()",
+                _IP_OR_DNS_NAME,
                 "must be the address of a DNS server or a search domain, e.g. 9.9.9.9 or corp.example",
             )
         ),
@@ -118,6 +170,17 @@ MTU = Annotated[int, Field(ge=1280, le=9000)]
 
 Keepalive = Annotated[int, Field(ge=0, le=65535)]
 """Seconds; 0 is off (``wg`` man page, PersistentKeepalive)."""
+
+ONE_ADDRESS_PER_FAMILY = rule(
+    "self.filter(a, isIP(a) && ip(a).family() == 4).size() <= 1"
+    " && self.filter(a, isIP(a) && ip(a).family() == 6).size() <= 1",
+    "may hold one IPv4 and one IPv6 address, not two of one family",
+)
+
+UNICAST = rule(
+    "self.all(n, !isCIDR(n) || cidr(n).ip().isGlobalUnicast())",
+    "must be unicast addresses, not loopback, link-local, multicast or 0.0.0.0",
+)
 
 ONE_PER_FAMILY = rule(
     "self.filter(n, isCIDR(n) && cidr(n).ip().family() == 4).size() <= 1"

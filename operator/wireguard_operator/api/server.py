@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from .base import Column, Kind, Model, Resource, Time
 from .conditions import Conditions
@@ -13,15 +13,22 @@ from .fields import (
     CIDR,
     MTU,
     ONE_PER_FAMILY,
+    UNICAST,
+    UNIQUE,
     DNSEntry,
     HostName,
     Keepalive,
     ObjectName,
     Port,
-    PublicKey,
+    Text,
     rule,
     rules,
 )
+from .keys import KeyGeneration, PrivateKeyRef
+from .selectors import AllowedNamespaces, Location
+
+MAX_PEERS = 65536
+"""The most that wireguard-go takes (device/constants.go, MaxPeers)."""
 
 
 class ServerPhase(StrEnum):
@@ -58,8 +65,11 @@ class HostDataPlane(Model):
             max_length=300,
             json_schema_extra=rules(
                 rule(
-                    "isURL(self) && url(self).getScheme() == 'https' && url(self).getHostname() != ''",
-                    "must be the https URL on which the controller reaches the agent, e.g. https://192.0.2.1:8443",
+                    "isURL(self)"
+                    " && self.matches(r'^https://([0-9A-Za-z.-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?(/[^?#]*)?$')"
+                    " && (url(self).getPort() == '' || int(url(self).getPort()) <= 65535)",
+                    "must be the https URL on which the controller reaches the agent, without user or query,"
+                    " e.g. https://192.0.2.1:8443",
                 )
             ),
         ),
@@ -76,6 +86,25 @@ class DataPlane(Model):
     """Host: an agent on a Linux host or router outside the cluster."""
     host: HostDataPlane
     """Settings of type Host."""
+
+
+class Maintenance(Model):
+    """Work on the server."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!self.drain || self.enabled", "drain needs enabled: true; a server is drained only during maintenance"
+            )
+        )
+    )
+
+    enabled: bool = False
+    """No selector chooses the server; the peers that are there are served."""
+    drain: bool = False
+    """Move the peers that a selector brought to other servers, as far as those have room."""
+    message: Text | None = None
+    """Free text."""
 
 
 class ServerSpec(Model):
@@ -96,20 +125,61 @@ class ServerSpec(Model):
                     "self.all(n, !isCIDR(n) || cidr(n).prefixLength() <= (cidr(n).ip().family() == 4 ? 30 : 126))",
                     "a network needs room for the server and a peer: at most /30 for IPv4 and /126 for IPv6",
                 ),
+                rule(
+                    "self.all(n, !isCIDR(n) || cidr(n).prefixLength() >= (cidr(n).ip().family() == 4 ? 8 : 32))",
+                    "a network is one pool of addresses, not half the Internet: at least /8 for IPv4 and /32 for IPv6",
+                ),
+                UNICAST,
+                **UNIQUE,
             ),
         ),
     ]
-    """Address pools of the tunnel: one IPv4 and/or one IPv6 network. The first host address is the server's."""
-    dns: Annotated[tuple[DNSEntry, ...], Field(max_length=8)] = ()
+    """Address pools of the tunnel: one IPv4 and/or one IPv6 network. The first host address is the server's. May grow;
+    leaving out addresses that peers hold is refused."""
+    reserved: Annotated[tuple[CIDR, ...], Field(max_length=64, json_schema_extra=UNIQUE)] = ()
+    """Parts of the networks from which no address is given out."""
+    max_peers: Annotated[int | None, Field(ge=1, le=MAX_PEERS)] = None
+    """The most peers that the server takes. Default as many as its networks have addresses."""
+    allowed_namespaces: AllowedNamespaces = AllowedNamespaces()
+    """Namespaces whose peers may use the server. Default its own."""
+    enabled: bool = True
+    """False takes all peers off the device; addresses and keys are kept."""
+    maintenance: Maintenance = Maintenance()
+    """Work on the server."""
+    location: Location | None = None
+    """Where the server stands; selectors can choose by it."""
+    private_key_secret_ref: Annotated[PrivateKeyRef | None, Field(alias="privateKeySecretRef")] = None
+    """Take the server's private key from this Secret instead of making one."""
+    key_generation: KeyGeneration = 0
+    """Raise it to have a new server key made. Every client must import its configuration again."""
+    dns: Annotated[tuple[DNSEntry, ...], Field(max_length=8, json_schema_extra=UNIQUE)] = ()
     """DNS servers and search domains for clients."""
     mtu: MTU | None = None
     """MTU of the tunnel on the server and, unless the peer says otherwise, on clients. Default 1420."""
-    client_allowed_ips: Annotated[tuple[CIDR, ...], Field(alias="clientAllowedIPs", max_length=64)] = ()
+    client_allowed_ips: Annotated[
+        tuple[CIDR, ...], Field(alias="clientAllowedIPs", max_length=64, json_schema_extra=UNIQUE)
+    ] = ()
     """What clients route into the tunnel. Default everything: 0.0.0.0/0 and ::/0."""
     persistent_keepalive: Keepalive = 25
     """Seconds between keepalives that clients send to hold NAT mappings open; 0 is off."""
     data_plane: DataPlane
     """What realises the server."""
+
+
+SERVER_RULES = (
+    rule(
+        "!has(self.reserved) || self.reserved.all(r, !isCIDR(r) ||"
+        " self.networks.exists(n, isCIDR(n) && cidr(n).containsCIDR(r)))",
+        "every entry must lie inside one of the networks",
+        path=".reserved",
+    ),
+    rule(
+        "!has(self.allowedNamespaces) ||"
+        " (has(self.allowedNamespaces.selector) == (self.allowedNamespaces.from == 'Selector'))",
+        "selector goes with from: Selector, and only with it",
+        path=".allowedNamespaces",
+    ),
+)
 
 
 class PeerCounts(Model):
@@ -151,13 +221,21 @@ class ServerStatus(Model):
     phase: ServerPhase | None = None
     """One word for people; programs read the conditions."""
     conditions: Conditions = ()
-    """Accepted, KeysReady, Programmed, Ready."""
+    """Accepted, KeysReady, Programmed, Available, Ready; Reconciling or Stalled while they are True."""
     public_key: Annotated[str | None, Field(max_length=64)] = None
     """The server's WireGuard public key."""
     endpoint: str | None = None
     """host:port as it stands in client configurations."""
     addresses: tuple[str, ...] = ()
     """The server's own addresses in the tunnel."""
+    networks: tuple[str, ...] = ()
+    """The networks in force: spec.networks, or the former ones while peers hold addresses that those leave out."""
+    capacity: int | None = None
+    """The most peers that the server can have."""
+    utilization_percent: int | None = None
+    """Peers as a share of the capacity."""
+    key_generation: int | None = None
+    """The spec.keyGeneration for which the key was made."""
     peers: PeerCounts | None = None
     """Counts of peers."""
     traffic: ServerTraffic | None = None
@@ -184,14 +262,17 @@ SERVER = Kind(
     description="A WireGuard server: public endpoint, address pools and the machine that realises it.",
     columns=(
         Column("Endpoint", ".status.endpoint"),
-        Column("Networks", ".spec.networks", priority=1),
         Column("Phase", ".status.phase"),
         Column("Peers", ".status.peers.total", "integer"),
         Column("Online", ".status.peers.online", "integer"),
+        Column("Capacity", ".status.capacity", "integer"),
+        Column("Networks", ".status.networks", priority=1),
+        Column("Location", ".spec.location.name", priority=1),
         Column("Ready", '.status.conditions[?(@.type=="Ready")].status', priority=1),
+        Column("Reason", '.status.conditions[?(@.type=="Ready")].reason', priority=1),
         Column("Public key", ".status.publicKey", priority=1),
         Column("Age", ".metadata.creationTimestamp", "date"),
     ),
+    selectable=(".spec.location.country", ".spec.location.region", ".status.phase"),
+    spec_rules=SERVER_RULES,
 )
-
-__all__ = ["SERVER", "PublicKey", "ServerPhase", "ServerSpec", "ServerStatus", "WireGuardServer"]

@@ -1,4 +1,4 @@
-"""The commands that read from the cluster or write files, one function a command. Results go to stdout."""
+"""The commands of administrators: ``host-bundle`` and ``crds``. Results go to stdout."""
 
 from __future__ import annotations
 
@@ -6,65 +6,35 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
-
-import segno
 
 from ..agent.bundle import Bundle
 from ..api.crd import KINDS, manifest
 from ..api.server import WireGuardServer
 from ..domain import secrets
 from ..kube.client import KubeClient, Object
-from ..kube.errors import KubeError, NotFound
+from ..kube.errors import NotFound
 from ..kube.resources import SECRETS, SERVERS
+from . import cluster
+from .cluster import CommandError
 
 DEFAULT_AGENT_PORT = 443
 POLL_SECONDS = 0.5
 
 
-class CommandError(Exception):
-    """The command cannot do what was asked; the text says what to do."""
-
-
 def add_host_bundle(parser: argparse.ArgumentParser) -> None:
     """``host-bundle``: what an agent outside the cluster needs to join."""
-    _add_cluster(parser)
+    cluster.add_arguments(parser)
     parser.add_argument("server", help="name of the WireGuardServer")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds to wait for the operator; default: 60")
-    parser.set_defaults(run=lambda args: _in_cluster(args, _host_bundle))
-
-
-def add_qr(parser: argparse.ArgumentParser) -> None:
-    """``qr``: a peer's configuration for a phone's camera."""
-    _add_cluster(parser)
-    parser.add_argument("peer", help="name of the WireGuardPeer")
-    parser.set_defaults(run=lambda args: _in_cluster(args, _qr))
+    parser.set_defaults(run=lambda args: cluster.in_cluster(args, _host_bundle))
 
 
 def add_crds(parser: argparse.ArgumentParser) -> None:
     """``crds``: the CustomResourceDefinitions."""
     parser.add_argument("--output", type=Path, metavar="DIR", help="write one file a kind there; default: stdout")
     parser.set_defaults(run=_crds)
-
-
-def _add_cluster(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-n", "--namespace", default="default", help="default: %(default)s")
-    parser.add_argument("--kubeconfig", metavar="FILE", help="default: as kubectl does")
-
-
-def _in_cluster(args: argparse.Namespace, command: Callable[[KubeClient, argparse.Namespace], Awaitable[None]]) -> int:
-    async def work() -> None:
-        async with await KubeClient.connect(args.kubeconfig) as client:
-            await command(client, args)
-
-    try:
-        asyncio.run(work())
-    except (CommandError, KubeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
 
 
 async def _host_bundle(client: KubeClient, args: argparse.Namespace) -> None:
@@ -99,17 +69,6 @@ async def _wait_for(client: KubeClient, namespace: str, name: str, timeout: floa
             print(f"waiting for the operator to make Secret {namespace}/{name} ...", file=sys.stderr)
             said = True
         await asyncio.sleep(POLL_SECONDS)
-
-
-async def _qr(client: KubeClient, args: argparse.Namespace) -> None:
-    name = secrets.peer_secret_name(args.peer)
-    try:
-        config = secrets.read(await client.get(SECRETS, args.namespace, name), secrets.CONFIG)
-    except NotFound:
-        config = None
-    if config is None:
-        raise CommandError(f"there is no wg0.conf in Secret {args.namespace}/{name} yet; see kubectl describe wgp")
-    segno.make(config, error="l", micro=False).terminal(compact=True)
 
 
 def _crds(args: argparse.Namespace) -> int:

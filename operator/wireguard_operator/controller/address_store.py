@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
+from ..api.base import API_VERSION, Key
 from ..api.block import BLOCK, WireGuardAddressBlock
 from ..api.server import WireGuardServer
-from ..domain.addresses import Address, AllocationError, Block, Holder, Network, Pool, Rest
+from ..domain.addresses import AddressTaken, AddressUnusable, AllocationError, Block, Holder, Pool, Rest, ServerFull
+from ..domain.networks import Address, Network
 from ..domain.secrets import MANAGED_BY, MANAGER, owner_reference
 from ..kube.client import KubeClient, Object
 from ..kube.errors import AlreadyExists, Conflict, NotFound
-from ..kube.resources import BLOCKS, PEERS
+from ..kube.resources import BLOCKS
 from .records import version_of
 
 SERVER_LABEL = "wireguard.dotmac.io/server"
 
-MAX_ROUNDS = 10
+MAX_ROUNDS = 20
 """Compare-and-swap rounds before giving up for now; another writer can win only so often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A peer asks for its addresses, one of each network."""
+
+    holder: Holder
+    wanted: tuple[Address, ...] = ()
+    """These and no others."""
+    remembered: tuple[Address, ...] = ()
+    """These if nobody else has them: what the status says, should the block have been lost."""
 
 
 class AddressStore:
@@ -25,71 +40,117 @@ class AddressStore:
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client
+        self._blocks: list[Block] = []
+        """As they were read; a pool that is open has the present ones."""
         self._pools: list[Pool] = []
-        self._server: WireGuardServer
+        self._reserved: tuple[Network, ...] = ()
+        self._wishes: dict[str, tuple[Address, ...]] = {}
+        self._server: WireGuardServer | None = None
 
     @property
     def is_loaded(self) -> bool:
         """Whether ``load`` was called; nothing else works before."""
-        return bool(self._pools)
+        return self._server is not None
 
     async def load(self, server: WireGuardServer) -> None:
-        """Read all blocks of the server."""
+        """Read all blocks of the server, in place of what was in memory. Raises KubeError."""
+        key = server.key
+        labels = f"{SERVER_LABEL}={key.name}"
+        self._blocks = [parse_block(item) async for item in self._client.list(BLOCKS, key.namespace, labels=labels)]
         self._server = server
-        found = [
-            block
-            async for item in self._client.list(
-                BLOCKS, server.metadata.namespace, labels=f"{SERVER_LABEL}={server.metadata.name}"
-            )
-            if (block := _parse(item)) is not None
-        ]
-        networks = [ipaddress.ip_network(network) for network in server.spec.networks]
+        networks = [pool.network for pool in self._pools]
+        self._pools = []
+        self.open(networks, self._reserved)
+
+    def open(self, networks: Iterable[Network], reserved: Iterable[Network]) -> None:
+        """Give addresses out of these networks from now on, but for ``reserved``."""
+        blocks = self._present()
+        self._reserved = tuple(reserved)
         self._pools = [
-            Pool(
-                network, (), [b for b in found if b.network.version == network.version and _inside(b.network, network)]
-            )
+            Pool(network, self._reserved, [b for b in blocks if b.network.version == network.version])
             for network in networks
         ]
+        for uid, wanted in self._wishes.items():
+            self._tell(uid, wanted)
 
-    async def take(self, holders: list[Holder], now: datetime) -> dict[str, tuple[Address, ...] | AllocationError]:
-        """Addresses for each holder, one of each network, by UID. They are theirs once this returns."""
+    def held(self) -> list[tuple[Address, Holder]]:
+        """All held addresses."""
+        return [item for block in self._present() for item in block.held.items()]
+
+    def _present(self) -> list[Block]:
+        present = {block.network: block for block in self._blocks}
+        present |= {block.network: block for pool in self._pools for block in pool.blocks()}
+        return list(present.values())
+
+    def holds(self, uid: str) -> bool:
+        """Whether the peer has an address of each network."""
+        return all(pool.address_of(uid) is not None for pool in self._pools)
+
+    def wish(self, uid: str, wanted: tuple[Address, ...]) -> None:
+        """``uid`` asks for these very addresses: nobody else is given one of them unasked."""
+        if self._wishes.get(uid, ()) == wanted:
+            return
+        if wanted:
+            self._wishes[uid] = wanted
+        else:
+            del self._wishes[uid]
+        self._tell(uid, wanted)
+
+    def _tell(self, uid: str, wanted: tuple[Address, ...]) -> None:
+        for pool in self._pools:
+            pool.wish(uid, next((a for a in wanted if a.version == pool.network.version), None))
+
+    async def take(
+        self, requests: Sequence[Request], most: int, now: datetime, rest_until: datetime
+    ) -> dict[str, tuple[Address, ...] | AllocationError]:
+        """Addresses for each peer, by UID, as long as the server has fewer than ``most`` peers.
+
+        They are theirs once this returns. Raises KubeError.
+        """
         for _ in range(MAX_ROUNDS):
-            results = {holder.uid: self._take(holder, now) for holder in holders}
+            owners = {uid for pool in self._pools for uid in pool.owners()}
+            results: dict[str, tuple[Address, ...] | AllocationError] = {}
+            for request in requests:
+                uid = request.holder.uid
+                if uid not in owners and len(owners) >= most:
+                    results[uid] = ServerFull(f"the server has {len(owners)} peers and takes no more than {most}")
+                    continue
+                results[uid] = self._take(request, now, rest_until)
+                if any(pool.address_of(uid) for pool in self._pools):
+                    owners.add(uid)
             if await self._write():
                 return results
-        raise Conflict(f"address blocks of {self._server.key} are being changed by somebody else")
+        raise Conflict(f"address blocks of {self._key()} are being changed by somebody else")
 
     async def release(self, uids: set[str], until: datetime | None = None) -> None:
-        """Give back what the owners hold."""
+        """Give back what the owners hold. Raises KubeError."""
         for _ in range(MAX_ROUNDS):
             for pool in self._pools:
                 for uid in uids:
                     pool.release(uid, until)
             if await self._write():
                 return
-        raise Conflict(f"address blocks of {self._server.key} are being changed by somebody else")
+        raise Conflict(f"address blocks of {self._key()} are being changed by somebody else")
 
-    async def orphans(self, known: set[str]) -> set[str]:
-        """UIDs that hold addresses and are neither ``known`` nor alive.
-
-        The API server is asked about each, since what is known may be older than the block.
-        """
-        holders = {holder for pool in self._pools for holder in pool.holders() if holder.uid not in known}
-        return {holder.uid for holder in holders if not await self._exists(holder)}
-
-    async def _exists(self, holder: Holder) -> bool:
-        namespace, _, name = holder.peer.partition("/")
+    def _take(self, request: Request, now: datetime, rest_until: datetime) -> tuple[Address, ...] | AllocationError:
         try:
-            body = await self._client.get(PEERS, namespace, name)
-        except NotFound:
-            return False
-        return bool(body["metadata"]["uid"] == holder.uid)
-
-    def _take(self, holder: Holder, now: datetime) -> tuple[Address, ...] | AllocationError:
-        try:
-            return tuple(pool.take(holder, now) for pool in self._pools)
+            return tuple(self._take_one(pool, request, now, rest_until) for pool in self._pools)
         except AllocationError as error:
             return error
+
+    def _take_one(self, pool: Pool, request: Request, now: datetime, rest_until: datetime) -> Address:
+        version = pool.network.version
+        wanted = next((a for a in request.wanted if a.version == version), None)
+        missing = [a for a in request.wanted if not any(a.version == p.network.version for p in self._pools)]
+        if missing:
+            raise AddressUnusable(f"{missing[0]} is an IPv{missing[0].version} address; the server has no such network")
+        remembered = next((a for a in request.remembered if a.version == version), None)
+        if wanted is None and remembered is not None and pool.address_of(request.holder.uid) is None:
+            try:
+                return pool.take(request.holder, now, remembered)
+            except (AddressTaken, AddressUnusable):
+                pass  # somebody else has it by now
+        return pool.take(request.holder, now, wanted, rest_until)
 
     async def _write(self) -> bool:
         """Write the changed blocks; False when one was changed by somebody else and has been read again."""
@@ -106,26 +167,31 @@ class AddressStore:
 
     async def _put(self, block: Block) -> Object:
         body = self._body(block)
-        namespace, name = self._server.metadata.namespace, body["metadata"]["name"]
+        namespace, name = self._key().namespace, body["metadata"]["name"]
         if block.resource_version is None:
             return await self._client.create(BLOCKS, namespace, body)
         return await self._client.replace(BLOCKS, namespace, name, body)
 
     async def _reload(self, pool: Pool, block: Block) -> None:
         try:
-            body = await self._client.get(BLOCKS, self._server.metadata.namespace, self._name(block.network))
+            body = await self._client.get(BLOCKS, self._key().namespace, self._name(block.network))
         except NotFound:
             pool.forget(block.network)
             return
-        fresh = _parse(body)
-        if fresh is not None:
-            pool.load(fresh)
+        pool.load(parse_block(body))
+
+    def _key(self) -> Key:
+        if self._server is None:
+            raise RuntimeError("the blocks have not been read yet")
+        return self._server.key
 
     def _name(self, network: Network) -> str:
         # The name follows from the slice, so that two writers who make the same block collide on creation.
-        return f"{self._server.metadata.name}-{int(network.network_address):x}-{network.prefixlen}"
+        return f"{self._key().name}-{int(network.network_address):x}-{network.prefixlen}"
 
     def _body(self, block: Block) -> Object:
+        if self._server is None:
+            raise RuntimeError("the blocks have not been read yet")
         metadata: Object = {
             "name": self._name(block.network),
             "labels": {MANAGED_BY: MANAGER, SERVER_LABEL: self._server.metadata.name},
@@ -136,7 +202,7 @@ class AddressStore:
         allocations = {str(a): {"uid": h.uid, "peer": h.peer} for a, h in sorted(block.held.items())}
         cooling = {str(a): {"until": r.until.isoformat(), "peer": r.peer} for a, r in sorted(block.resting.items())}
         return {
-            "apiVersion": "wireguard.dotmac.io/v1alpha1",
+            "apiVersion": API_VERSION,
             "kind": BLOCK.kind,
             "metadata": metadata,
             "spec": {
@@ -148,12 +214,9 @@ class AddressStore:
         }
 
 
-def _parse(body: Object) -> Block | None:
+def parse_block(body: Object) -> Block:
+    """A block as the API server has it."""
     spec = WireGuardAddressBlock.model_validate(body).spec
     held = {ipaddress.ip_address(a): Holder(h.uid, h.peer) for a, h in spec.allocations.items()}
     resting = {ipaddress.ip_address(a): Rest(r.until, r.peer) for a, r in spec.cooling.items()}
     return Block(ipaddress.ip_network(spec.cidr), held, resting, str(version_of(body)))
-
-
-def _inside(inner: Network, outer: Network) -> bool:
-    return outer.network_address <= inner.network_address and inner.broadcast_address <= outer.broadcast_address  # type: ignore[operator]

@@ -11,6 +11,7 @@ import aiohttp
 
 from ..agent import protocol
 from ..agent.protocol import Ack, AgentStatus, CountersPage, DeltaRequest, Snapshot
+from ..api.reasons import Reason
 from ..domain.certificates import Certificate
 
 T = TypeVar("T")
@@ -21,19 +22,19 @@ TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
 class AgentError(Exception):
     """The agent could not do what was asked; ``reason`` is a condition reason."""
 
-    reason = "AgentFailed"
+    reason = Reason.AGENT_FAILED
 
 
 class AgentUnreachable(AgentError):
     """No answer. The device goes on as it is: the agent keeps the tunnels without us."""
 
-    reason = "AgentUnreachable"
+    reason = Reason.AGENT_UNREACHABLE
 
 
 class AgentRefused(AgentError):
     """The other side is not the agent that the server's Secret names, or it does not trust us."""
 
-    reason = "AgentNotTrusted"
+    reason = Reason.AGENT_NOT_TRUSTED
 
 
 class BaseMismatch(AgentError):

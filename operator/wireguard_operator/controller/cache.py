@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from pydantic import ValidationError
 
 from ..api.base import Key
-from ..api.peer import WireGuardPeer
+from ..api.peer import PeerStatus, WireGuardPeer
 from ..api.server import WireGuardServer
-from ..domain.peer_status import recall
+from ..domain import usage
+from ..domain.peer_status import PeerFacts, recall
 from ..kube.client import Object
 from .records import PeerRecord, ServerRecord, version_of
 
@@ -35,28 +38,74 @@ class Listener(Protocol):
         """A peer of the server is new, not as it was, or gone."""
         ...
 
+    def peer_unplaced(self, peer: Key) -> None:
+        """A peer waits for a server to be chosen."""
+        ...
+
     def status_changed(self, record: PeerRecord | ServerRecord) -> None:
         """Somebody else wrote the status."""
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A tenant."""
+
+    labels: Mapping[str, str]
+    terminating: bool
+
+
+NO_NAMESPACE = Namespace({}, terminating=False)
+
+
 class Cache:
-    """Servers, peers and our Secrets by key."""
+    """Servers, peers and our Secrets by key, and namespaces by name."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self.servers: dict[Key, ServerRecord] = {}
         self.peers: dict[Key, PeerRecord] = {}
         self.secrets: dict[Key, Object] = {}
+        self.namespaces: dict[str, Namespace] = {}
+        self.unplaced: set[Key] = set()
+        self.seats: dict[str, Key] = {}
+        """Servers in whose address blocks a peer's UID stood at the start: there a choice has been made already."""
         self._peers_of: defaultdict[Key, set[Key]] = defaultdict(set)
 
     def peers_of(self, server: Key) -> frozenset[Key]:
-        """Peers that name the server."""
+        """Peers that name the server, or were placed there."""
         return frozenset(self._peers_of.get(server, ()))
+
+    def count_of(self, server: Key) -> int:
+        """How many peers name the server, or were placed there."""
+        return len(self._peers_of.get(server, ()))
 
     def wanted_servers(self) -> frozenset[Key]:
         """Servers that peers name, whether they exist or not."""
         return frozenset(self._peers_of)
+
+    def namespace(self, name: str) -> Namespace:
+        """What is known of a namespace."""
+        return self.namespaces.get(name, NO_NAMESPACE)
+
+    def see_namespace(self, body: Object) -> None:
+        """A namespace exists in this form."""
+        meta = body["metadata"]
+        new = Namespace(meta.get("labels") or {}, meta.get("deletionTimestamp") is not None)
+        old = self.namespaces.get(meta["name"])
+        self.namespaces[meta["name"]] = new
+        if old is None or old == new:
+            return
+        for key, record in self.peers.items():
+            if key.namespace == meta["name"]:
+                self._changed(record)
+        for server in self.servers:
+            if server.namespace == meta["name"]:
+                self._listener.server_changed(server)
+
+    def lose_namespace(self, name: str) -> None:
+        """A namespace is gone."""
+        self.namespaces.pop(name, None)
 
     def see_server(self, body: Object) -> None:
         """A server exists in this form."""
@@ -69,13 +118,14 @@ class Cache:
             self._listener.server_changed(server.key)
         elif version_of(body) > old.version:
             before = old.server.metadata
+            if version_of(body) < old.status_version:
+                server = server.model_copy(update={"status": old.server.status})
             old.server, old.version = server, version_of(body)
-            if body.get("status", {}) != old.status:
-                old.status = body.get("status", {})
-                self._listener.status_changed(old)
-            if (before.generation, before.deletion_timestamp) != (
+            self._see_status(old, body)
+            if (before.generation, before.deletion_timestamp, before.labels) != (
                 server.metadata.generation,
                 server.metadata.deletion_timestamp,
+                server.metadata.labels,
             ):
                 self._listener.server_changed(server.key)
 
@@ -99,30 +149,84 @@ class Cache:
         if old is None or old.uid != peer.metadata.uid:
             if old is not None:
                 self.lose_peer(peer.key)
-            record = PeerRecord(peer, body.get("status", {}), version_of(body), recall(peer))
-            self.peers[peer.key] = record
-            self._peers_of[record.server_key].add(peer.key)
-            self._listener.peer_changed(record.server_key, peer.key)
+            bound = _binding(peer.status)
+            placed = bound or self.seats.get(peer.metadata.uid)
+            record = PeerRecord(peer, body.get("status", {}), version_of(body), recall(peer), placed)
+            if bound not in (None, record.server_key):
+                record.facts = _after_move(record.facts)  # what the status says is of the former server's device
+            self._add(record)
         elif version_of(body) > old.version:
-            generation, server_key = old.peer.metadata.generation, old.server_key
-            old.peer, old.version = peer, version_of(body)
-            if body.get("status", {}) != old.status:
-                old.status = body.get("status", {})
-                self._listener.status_changed(old)
-            if old.server_key != server_key:
-                self._forget_membership(server_key, peer.key)
-                self._peers_of[old.server_key].add(peer.key)
-                self._listener.peer_changed(server_key, peer.key)
-            if generation != peer.metadata.generation:
-                self._listener.peer_changed(old.server_key, peer.key)
+            self._update(old, peer, body)
+
+    def _update(self, record: PeerRecord, peer: WireGuardPeer, body: Object) -> None:
+        generation, server, bound = record.peer.metadata.generation, record.server_key, _binding(record.peer.status)
+        if version_of(body) < record.status_version:
+            peer = peer.model_copy(update={"status": record.peer.status})
+        record.peer, record.version = peer, version_of(body)
+        self._see_status(record, body)
+        if peer.spec.server_ref is None and _binding(peer.status) not in (None, bound):
+            # Another controller has placed the peer; the last word in the status counts.
+            record.placed = _binding(peer.status)
+        elif peer.spec.server_ref is None and record.placed is None:
+            record.placed = server  # a peer that named its server stays there when it begins to select
+        if record.server_key != server:
+            self._move(record, server)
+        elif generation != peer.metadata.generation:
+            self._changed(record)
+
+    def _see_status(self, record: PeerRecord | ServerRecord, body: Object) -> None:
+        """Events that are older than our own last write say nothing new about the status."""
+        if version_of(body) >= record.status_version and body.get("status", {}) != record.status:
+            record.status = body.get("status", {})
+            self._listener.status_changed(record)
+
+    def place(self, key: Key, server: Key | None) -> None:
+        """A server was chosen for a peer with a selector; None: another one must be."""
+        record = self.peers.get(key)
+        if record is not None and record.server_key != server:
+            before = record.server_key
+            record.placed = server
+            self._move(record, before)
+
+    def _move(self, record: PeerRecord, before: Key | None) -> None:
+        """Go on with a record of its own: the old server still has to take the peer off by the old one."""
+        self._forget_membership(before, record.key)
+        facts = _after_move(record.facts)
+        record.moved_with = facts.traffic
+        after = PeerRecord(record.peer, record.status, record.version, facts, record.placed)
+        after.status_version = record.status_version
+        self._add(after)
+        if before is not None:
+            self._listener.peer_changed(before, record.key)
+
+    def _add(self, record: PeerRecord) -> None:
+        self.peers[record.key] = record
+        server = record.server_key
+        if server is None:
+            self.unplaced.add(record.key)
+        else:
+            self.unplaced.discard(record.key)
+            self._peers_of[server].add(record.key)
+        self._changed(record)
+
+    def _changed(self, record: PeerRecord) -> None:
+        server = record.server_key
+        if server is None:
+            self._listener.peer_unplaced(record.key)
+        else:
+            self._listener.peer_changed(server, record.key)
 
     def lose_peer(self, key: Key, uid: str | None = None) -> None:
         """A peer is gone."""
         old = self.peers.get(key)
         if old is not None and uid in (None, old.uid):
             del self.peers[key]
-            self._forget_membership(old.server_key, key)
-            self._listener.peer_changed(old.server_key, key)
+            self.seats.pop(old.uid, None)
+            self.unplaced.discard(key)
+            server = old.server_key
+            self._forget_membership(server, key)
+            if server is not None:
+                self._listener.peer_changed(server, key)
 
     def see_secret(self, body: Object) -> None:
         """One of our Secrets exists in this form."""
@@ -152,21 +256,33 @@ class Cache:
             if owner["kind"] == "WireGuardServer" and key in self.servers:
                 self._listener.server_changed(key)
             elif owner["kind"] == "WireGuardPeer" and key in self.peers:
-                self._listener.peer_changed(self.peers[key].server_key, key)
+                self._changed(self.peers[key])
 
-    def _forget_membership(self, server: Key, peer: Key) -> None:
+    def _forget_membership(self, server: Key | None, peer: Key) -> None:
+        if server is None:
+            return
         members = self._peers_of[server]
         members.discard(peer)
         if not members:
             del self._peers_of[server]
 
 
+def _after_move(facts: PeerFacts) -> PeerFacts:
+    return PeerFacts(traffic=usage.close(facts.traffic), last_handshake=facts.last_handshake)
+
+
+def _binding(status: PeerStatus) -> Key | None:
+    ref = status.server_ref
+    return Key(ref.namespace, ref.name) if ref is not None else None
+
+
 def _parse(kind: type[T], body: Object) -> T | None:
     try:
         return kind.model_validate(body)
-    except ValidationError as error:
+    except (ValidationError, OverflowError) as error:
         # The CRD refuses such objects; one that is older than the CRD must not stop the others.
         meta = body.get("metadata", {})
-        fields = ", ".join(".".join(map(str, item["loc"])) for item in error.errors(include_input=False))
+        items = error.errors(include_input=False) if isinstance(error, ValidationError) else ()
+        fields = ", ".join(".".join(map(str, item["loc"])) for item in items) or "a time is out of range"
         logger.error("%s/%s is not a valid %s: %s", meta.get("namespace"), meta.get("name"), kind.__name__, fields)
         return None

@@ -25,8 +25,11 @@ class Deadlines:
         self._heap: list[tuple[datetime, Key]] = []
         self._current: dict[Key, datetime] = {}
 
-    def set(self, peer: Key, when: datetime | None) -> None:
-        """Have the peer looked at again at ``when``, in place of any earlier wish."""
+    def set(self, peer: Key, when: datetime | None, *, sooner: bool = False) -> None:
+        """Have the peer looked at again at ``when`` in place of any earlier wish; ``sooner``: at the first of both."""
+        before = self._current.get(peer)
+        if sooner and when is not None and before is not None:
+            when = min(when, before)
         if when is None:
             self._current.pop(peer, None)
         elif self._current.get(peer) != when:

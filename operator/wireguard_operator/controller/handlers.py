@@ -12,7 +12,7 @@ import kopf
 
 from ..api.base import GROUP, VERSION, Key
 from ..domain.secrets import MANAGED_BY, MANAGER
-from ..kube.resources import PEERS, SECRETS, SERVERS
+from ..kube.resources import NAMESPACES, PEERS, SECRETS, SERVERS
 from .cache import Cache
 
 DELETED = "DELETED"
@@ -41,6 +41,17 @@ def register(registry: kopf.OperatorRegistry, cache: Cache) -> None:
             cache.lose_secret(*_identity(event["object"]))
         else:
             cache.see_secret(event["object"])
+
+
+def register_namespaces(registry: kopf.OperatorRegistry, cache: Cache) -> None:
+    """Have ``cache`` told of namespaces, which takes a right on the whole cluster."""
+
+    @kopf.on.event("", "v1", NAMESPACES.plural, registry=registry)
+    async def namespace(event: Any, **_: Any) -> None:
+        if event["type"] == DELETED:
+            cache.lose_namespace(event["object"]["metadata"]["name"])
+        else:
+            cache.see_namespace(event["object"])
 
 
 def _identity(body: Any) -> tuple[Key, str]:

@@ -21,6 +21,9 @@ from ..kube.client import KubeClient
 from ..kube.errors import KubeError
 from . import authority, handlers
 from .cache import Cache
+from .event_recorder import EventRecorder
+from .finalizer import Finalizer
+from .placer import Placer
 from .secret_store import SecretStore
 from .services import Services
 from .settings import Settings, configure_kopf
@@ -101,23 +104,30 @@ async def _main(settings: Settings) -> None:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         supervisor = Supervisor()
         cache = Cache(supervisor)
+        events = EventRecorder(client, now)
+        statuses = StatusWriter(client, events, now)
         services = Services(
             settings=settings,
             client=client,
             http=http,
             cache=cache,
             secrets=SecretStore(client, cache),
-            statuses=StatusWriter(client, now),
+            statuses=statuses,
+            events=events,
+            placer=Placer(cache, statuses, now),
             authority=await authority.load(client, settings.namespace, now),
             clock=now,
         )
-        sweep = Sweep(client, cache, settings.watch_namespaces)
+        sweep = Sweep(client, cache, settings.watch_namespaces, supervisor.look_for_orphans)
         await sweep.fill()
+        stack.push_async_callback(lambda: Finalizer(client).let_go(cache.servers.values()))
         supervisor.open(services)
         stack.push_async_callback(supervisor.close)
         logger.info("serving %d servers and %d peers", len(cache.servers), len(cache.peers))
         async with asyncio.TaskGroup() as group:
             work = [group.create_task(services.statuses.work()) for _ in range(settings.status_workers)]
+            work.append(group.create_task(events.work()))
+            work.append(group.create_task(services.placer.run()))
             work.append(group.create_task(sweep.repeat(settings.sweep_interval)))
             await _watch(settings, cache, stop)
             for task in work:
@@ -127,6 +137,8 @@ async def _main(settings: Settings) -> None:
 async def _watch(settings: Settings, cache: Cache, stop: asyncio.Event) -> None:
     registry = kopf.OperatorRegistry()
     handlers.register(registry, cache)
+    if not settings.watch_namespaces:
+        handlers.register_namespaces(registry, cache)
 
     @kopf.on.login(registry=registry)
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:

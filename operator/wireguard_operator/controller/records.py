@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from ..api.base import Key
-from ..api.peer import ServerBinding, WireGuardPeer
-from ..api.server import WireGuardServer
-from ..domain import peer_status, server_status
+from ..api.base import Key, Resource
+from ..api.peer import PeerStatus, Traffic, WireGuardPeer
+from ..api.server import ServerStatus, WireGuardServer
+from ..domain import events, peer_status, server_status
+from ..domain.claims import Claim
+from ..domain.events import News
 from ..domain.peer_status import PeerFacts
 from ..domain.server_status import ServerFacts
 from ..kube.client import Object
@@ -21,12 +23,15 @@ class Record(Protocol):
 
     status: dict[str, Any]
     """As it stands on the API server, to the best of our knowledge."""
-    version: int
-    """Resource version of ``status``."""
 
     @property
     def kind(self) -> ResourceType:
         """The resource type."""
+        ...
+
+    @property
+    def object(self) -> Resource[Any, Any]:
+        """The object as it was last seen."""
         ...
 
     @property
@@ -44,7 +49,11 @@ class Record(Protocol):
         ...
 
     def wrote(self, answer: Object) -> None:
-        """Take what the API server answered to a write."""
+        """Take the status that the API server answered to a write, unless the watch was quicker."""
+        ...
+
+    def news(self, before: dict[str, Any], after: dict[str, Any]) -> list[News]:
+        """What is worth an Event about the difference of two statuses."""
         ...
 
 
@@ -55,15 +64,27 @@ def version_of(body: Object) -> int:
 
 @dataclass(slots=True)
 class PeerRecord:
-    """One WireGuardPeer."""
+    """One WireGuardPeer, as long as it is on one server."""
 
     peer: WireGuardPeer
     status: dict[str, Any]
     version: int
+    """Resource version as the watch last told it."""
     facts: PeerFacts
+    placed: Key | None = None
+    """The server that was chosen for a peer with a selector."""
+    moved_with: Traffic | None = None
+    """The totals that went on to the record of the next server."""
+    status_version: int = 0
+    """Resource version of our own last write."""
     report_due: float = 0.0
     """Monotonic time from which byte counters may go into the status again."""
     kind: ResourceType = PEERS
+
+    @property
+    def object(self) -> WireGuardPeer:
+        """The object as it was last seen."""
+        return self.peer
 
     @property
     def key(self) -> Key:
@@ -76,22 +97,35 @@ class PeerRecord:
         return self.peer.metadata.uid
 
     @property
-    def server_key(self) -> Key:
-        """The server that the peer asks for."""
-        return Key(self.peer.metadata.namespace, self.peer.spec.server_ref.name)
+    def server_key(self) -> Key | None:
+        """The server that the peer names, or that was chosen for it; None before that."""
+        ref = self.peer.spec.server_ref
+        if ref is not None:
+            return Key(ref.namespace or self.peer.metadata.namespace, ref.name)
+        return self.placed
+
+    def claim(self, now: datetime) -> Claim:
+        """The peer's standing against others: the older one wins."""
+        return Claim(self.peer.metadata.creation_timestamp or now, self.uid, self.key)
 
     def compose(self, now: datetime) -> dict[str, Any] | None:
         """The status that should stand there."""
         if self.facts.verdict is None:
             return None
-        server = self.server_key
-        binding = ServerBinding(name=server.name, namespace=server.namespace) if self.facts.addresses else None
-        return peer_status.compose(self.peer, self.facts, binding, now).to_wire()
+        return peer_status.compose(self.peer, self.facts, self.server_key, now).to_wire()
 
     def wrote(self, answer: Object) -> None:
-        """Take what the API server answered to a write."""
-        self.peer = WireGuardPeer.model_validate(answer)
-        self.status, self.version = answer.get("status", {}), version_of(answer)
+        """Take the status that the API server answered to a write, unless the watch was quicker.
+
+        The specification in the answer may be one that the watch has not told of yet: that is left to the watch.
+        """
+        if version_of(answer) > max(self.version, self.status_version):
+            self.status, self.status_version = answer.get("status", {}), version_of(answer)
+            self.peer = self.peer.model_copy(update={"status": PeerStatus.model_validate(self.status)})
+
+    def news(self, before: dict[str, Any], after: dict[str, Any]) -> list[News]:
+        """What is worth an Event about the difference of two statuses."""
+        return events.of_peer(PeerStatus.model_validate(before), PeerStatus.model_validate(after))
 
 
 @dataclass(slots=True)
@@ -101,8 +135,16 @@ class ServerRecord:
     server: WireGuardServer
     status: dict[str, Any]
     version: int
+    """Resource version as the watch last told it."""
     facts: ServerFacts = field(default_factory=ServerFacts)
+    status_version: int = 0
+    """Resource version of our own last write."""
     kind: ResourceType = SERVERS
+
+    @property
+    def object(self) -> WireGuardServer:
+        """The object as it was last seen."""
+        return self.server
 
     @property
     def key(self) -> Key:
@@ -119,6 +161,14 @@ class ServerRecord:
         return server_status.compose(self.server, self.facts, now).to_wire()
 
     def wrote(self, answer: Object) -> None:
-        """Take what the API server answered to a write."""
-        self.server = WireGuardServer.model_validate(answer)
-        self.status, self.version = answer.get("status", {}), version_of(answer)
+        """Take the status that the API server answered to a write, unless the watch was quicker.
+
+        The specification in the answer may be one that the watch has not told of yet: that is left to the watch.
+        """
+        if version_of(answer) > max(self.version, self.status_version):
+            self.status, self.status_version = answer.get("status", {}), version_of(answer)
+            self.server = self.server.model_copy(update={"status": ServerStatus.model_validate(self.status)})
+
+    def news(self, before: dict[str, Any], after: dict[str, Any]) -> list[News]:
+        """What is worth an Event about the difference of two statuses."""
+        return events.of_server(ServerStatus.model_validate(before), ServerStatus.model_validate(after))

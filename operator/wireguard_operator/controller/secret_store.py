@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..api.base import Key, Resource
+from ..api.keys import PresharedKeyRef, PrivateKeyRef
+from ..api.reasons import Reason
 from ..domain import secrets
+from ..domain.conditions import Problem
+from ..domain.keys import Hidden, KeyPair
 from ..kube.client import KubeClient, Object
 from ..kube.errors import AlreadyExists, Conflict, NotFound
 from ..kube.resources import SECRETS
@@ -28,6 +32,26 @@ class SecretStore:
         """The owner's Secret of that name, if it is there and is the owner's."""
         body = self._cache.secrets.get(Key(owner.metadata.namespace, name))
         return body if body is not None and secrets.belongs_to(body, owner) else None
+
+    async def import_pair(self, namespace: str, ref: PrivateKeyRef) -> KeyPair | Problem:
+        """The key pair in somebody else's Secret. Raises KubeError when it cannot be told."""
+        body = await self._read(namespace, ref.name)
+        if isinstance(body, Problem):
+            return body
+        return secrets.read_pair(body, ref.key) or _no_key(ref.name, ref.key, "wg genkey")
+
+    async def import_preshared(self, namespace: str, ref: PresharedKeyRef) -> Hidden | Problem:
+        """The preshared key in somebody else's Secret. Raises KubeError when it cannot be told."""
+        body = await self._read(namespace, ref.name)
+        if isinstance(body, Problem):
+            return body
+        return secrets.read_preshared(body, ref.key) or _no_key(ref.name, ref.key, "wg genpsk")
+
+    async def _read(self, namespace: str, name: str) -> Object | Problem:
+        try:
+            return await self._client.get(SECRETS, namespace, name)
+        except NotFound:
+            return Problem(Reason.SECRET_NOT_FOUND, f"there is no Secret {name} to import a key from")
 
     async def write(
         self, owner: Resource[Any, Any], kind: str, name: str, data: Mapping[str, str], form: str = "Opaque"
@@ -65,3 +89,9 @@ class SecretStore:
         # Left over from an object of the same name that is gone; the garbage collector is not there yet.
         await self._client.delete(SECRETS, namespace, name, uid=there["metadata"]["uid"])
         return await self._client.create(SECRETS, namespace, wanted)
+
+
+def _no_key(name: str, key: str, maker: str) -> Problem:
+    return Problem(
+        Reason.KEY_INVALID, f"Secret {name} has no WireGuard key under {key}; put there what `{maker}` prints"
+    )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..agent.protocol import agent_name
+from ..api.reasons import Reason
 from ..api.server import WireGuardServer
 from ..domain import client_config, secrets
-from ..domain.addresses import server_address
+from ..domain.conditions import Problem
 from ..domain.device import Interface
 from ..domain.keys import KeyPair, generate_pair
-from ..domain.peer_status import Problem
+from ..domain.networks import Network, server_address
+from ..kube.errors import Forbidden, Invalid
 from .authority import Authority
 from .records import ServerRecord
 from .secret_store import ForeignSecret, SecretStore
@@ -33,34 +35,67 @@ class ServerReconciler:
     def __init__(self, store: SecretStore, authority: Authority) -> None:
         self._store = store
         self._authority = authority
-        self._known: dict[str, KeyPair] = {}
+        self._known: dict[str, tuple[KeyPair, int]] = {}
 
-    async def reconcile(self, record: ServerRecord) -> Ready | None:
-        """Make it so and say what the interface should be; None with ``key_problem`` set where it cannot be."""
+    async def reconcile(self, record: ServerRecord, networks: Sequence[Network]) -> Ready | None:
+        """Make it so and say what the interface should be; None with ``key_problem`` set where it cannot be.
+
+        Raises KubeError.
+        """
         server, facts = record.server, record.facts
         facts.endpoint = client_config.endpoint(server.spec)
-        facts.addresses = server_addresses(server)
+        facts.networks = tuple(map(str, networks))
+        facts.addresses = tuple(f"{server_address(network)}/{network.prefixlen}" for network in networks)
         try:
             keys = await self._keys(server)
+            if isinstance(keys, Problem):
+                facts.key_problem = keys
+                return None
             facts.agent_secret = await self._certificate(server)
         except ForeignSecret as error:
-            facts.key_problem = Problem("SecretConflict", str(error))
+            facts.key_problem = Problem(Reason.SECRET_CONFLICT, str(error))
+            return None
+        except (Forbidden, Invalid) as error:
+            facts.key_problem = Problem(
+                Reason.SECRET_REFUSED, f"the API server refuses a Secret of the server: {error}"
+            )
             return None
         facts.key_problem = None
         facts.public_key = keys.public
+        facts.key_generation = server.spec.key_generation
         mtu = server.spec.mtu or client_config.DEFAULT_MTU
         return Ready(keys.public, Interface(keys.private.reveal(), server.spec.listen_port, mtu, facts.addresses))
 
-    async def _keys(self, server: WireGuardServer) -> KeyPair:
+    async def _keys(self, server: WireGuardServer) -> KeyPair | Problem:
+        uid, generation = server.metadata.uid, server.spec.key_generation
         name = secrets.server_secret_name(server.metadata.name)
         body = self._store.find(server, name)
-        keys = secrets.read_pair(body) if body is not None else None
+        saved = secrets.read_pair(body) if body is not None else None
         # A Secret that was deleted or spoilt by mistake is restored as long as this process knows the key:
         # a new server key would cut every client off.
-        keys = keys or self._known.get(server.metadata.uid) or generate_pair()
-        await self._store.write(server, KIND, name, secrets.server_data(keys))
-        self._known[server.metadata.uid] = keys
-        return keys
+        have = (saved, secrets.read_generation(body)) if body is not None and saved is not None else None
+        pair = await self._pair(server, have or self._known.get(uid))
+        if isinstance(pair, KeyPair):
+            await self._store.write(server, KIND, name, secrets.server_data(pair, generation))
+            self._known[uid] = pair, generation
+        return pair
+
+    async def _pair(self, server: WireGuardServer, have: tuple[KeyPair, int] | None) -> KeyPair | Problem:
+        status, generation = server.status, server.spec.key_generation
+        if (ref := server.spec.private_key_secret_ref) is not None:
+            imported = await self._store.import_pair(server.metadata.namespace, ref)
+            # What was imported once goes on working without its source.
+            return have[0] if have is not None and isinstance(imported, Problem) else imported
+        if have is not None and generation <= have[1]:
+            return have[0]
+        if have is None and status.public_key is not None and generation <= (status.key_generation or 0):
+            name = secrets.server_secret_name(server.metadata.name)
+            return Problem(
+                Reason.KEY_LOST,
+                f"Secret {name} is gone, and nobody knows the server's private key any more; restore it from a backup,"
+                " or raise spec.keyGeneration for a new key, after which every client must import its configuration",
+            )
+        return generate_pair()
 
     async def _certificate(self, server: WireGuardServer) -> str:
         chosen = server.spec.data_plane.host.tls_secret_ref
@@ -73,9 +108,3 @@ class ServerReconciler:
         data = {"tls.crt": have.certificate, "tls.key": have.private_key, "ca.crt": self._authority.ca.certificate}
         await self._store.write(server, KIND, name, data, "kubernetes.io/tls")
         return name
-
-
-def server_addresses(server: WireGuardServer) -> tuple[str, ...]:
-    """The server's own addresses with the prefix length of their networks."""
-    networks = [ipaddress.ip_network(network) for network in server.spec.networks]
-    return tuple(f"{server_address(network)}/{network.prefixlen}" for network in networks)

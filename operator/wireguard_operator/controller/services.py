@@ -11,6 +11,8 @@ import aiohttp
 from ..kube.client import KubeClient
 from .authority import Authority
 from .cache import Cache
+from .event_recorder import EventRecorder
+from .placer import Placer
 from .secret_store import SecretStore
 from .settings import Settings
 from .status_writer import StatusWriter
@@ -27,5 +29,7 @@ class Services:
     cache: Cache
     secrets: SecretStore
     statuses: StatusWriter
+    events: EventRecorder
+    placer: Placer
     authority: Authority
     clock: Callable[[], datetime]

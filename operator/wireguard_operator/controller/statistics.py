@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Mapping
 
 from ..agent.protocol import CountersPage, PeerCounters
+from ..api.base import Key
 from ..api.server import PeerCounts, ServerTraffic
 from ..domain import usage
 from ..domain.claims import Claims
@@ -20,12 +22,15 @@ from .services import Services
 class Statistics:
     """The statistics of one server's peers."""
 
-    def __init__(self, services: Services, claims: Claims) -> None:
+    def __init__(self, services: Services, claims: Claims, members: Mapping[Key, PeerRecord]) -> None:
         self._services = services
         self._claims = claims
+        self._members = members
         self._online: set[str] = set()
         """Public keys, as in the next one."""
         self._unreported: set[str] = set()
+        self.rotated: set[Key] = set()
+        """Peers that use their new keys, so that the former ones can go."""
         self.cursor = ""
 
     def take(self, page: CountersPage, server: ServerRecord) -> None:
@@ -34,9 +39,16 @@ class Statistics:
         told = set()
         for counters in page.peers:
             record = self._record(counters.public_key)
-            if record is not None:
-                told.add(counters.public_key)
-                self._count(record, counters, page)
+            if record is None:
+                continue
+            ring = record.facts.ring
+            if ring is not None and counters.public_key != ring.carrier:
+                # The other key of a rotation carries nothing; that it shakes hands is all there is to know.
+                if counters.public_key == ring.current.public and counters.last_handshake:
+                    self.rotated.add(record.key)
+                continue
+            told.add(counters.public_key)
+            self._count(record, counters, page)
         for key in self._online - told:
             record = self._record(key)
             if record is None:
@@ -51,17 +63,19 @@ class Statistics:
                 self._report(record, key)
         server.facts.stats_time = self._services.clock()
 
-    def close(self, record: PeerRecord, last: PeerCounters | None, session: str) -> None:
-        """A peer left the device: add its last bytes; its next counters start from zero."""
+    def close(self, record: PeerRecord, last: PeerCounters | None, session: str, *, stays: bool) -> None:
+        """A key left the device: add its last bytes; the next counters start from zero.
+
+        With ``stays`` the peer goes on by another key.
+        """
         facts = record.facts
         if last is not None:
             now = self._services.clock()
             facts.traffic = usage.accumulate(facts.traffic, session, last.rx_bytes, last.tx_bytes, now)
             facts.stats_time = now
-        facts.traffic = usage.close(facts.traffic)
-        facts.online = False
-        if last is not None:
             self._online.discard(last.public_key)
+        facts.traffic = usage.close(facts.traffic)
+        facts.online = facts.online and stays
 
     def _count(self, record: PeerRecord, counters: PeerCounters, page: CountersPage) -> None:
         facts = record.facts
@@ -90,7 +104,7 @@ class Statistics:
 
     def _record(self, public_key: str) -> PeerRecord | None:
         holder = self._claims.holder(public_key)
-        return self._services.cache.peers.get(holder) if holder is not None else None
+        return self._members.get(holder) if holder is not None else None
 
     def summarize(self, server: ServerRecord) -> None:
         """Bring the sums over the server's peers into its facts."""

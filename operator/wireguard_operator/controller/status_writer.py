@@ -12,6 +12,7 @@ from ..domain.merge_patch import merge_patch
 from ..kube.client import KubeClient
 from ..kube.errors import Conflict, KubeError, NotFound, TooManyRequests, Unavailable
 from ..kube.resources import ResourceType
+from .event_recorder import EventRecorder
 from .records import Record
 
 logger = logging.getLogger(__name__)
@@ -21,14 +22,18 @@ RETRY_DELAY = 2.0
 REFUSED_DELAY = 60.0
 """Seconds after a refusal (RBAC, schema): it takes a person to change that."""
 
+NEWSWORTHY = ("conditions", "phase", "serverRef", "publicKey")
+"""Parts of a status whose change may be worth an Event."""
+
 Place = tuple[ResourceType, Key]
 
 
 class StatusWriter:
     """A queue of records whose status may have to be written."""
 
-    def __init__(self, client: KubeClient, clock: Callable[[], datetime]) -> None:
+    def __init__(self, client: KubeClient, events: EventRecorder, clock: Callable[[], datetime]) -> None:
         self._client = client
+        self._events = events
         self._clock = clock
         self._queue: asyncio.Queue[Place] = asyncio.Queue()
         self._waiting: dict[Place, Record] = {}
@@ -59,8 +64,8 @@ class StatusWriter:
                     self._queue.put_nowait(place)
 
     async def _write(self, record: Record) -> None:
-        status = record.compose(self._clock())
-        patch = merge_patch(record.status, status) if status is not None else {}
+        before, status = record.status, record.compose(self._clock())
+        patch = merge_patch(before, status) if status is not None else {}
         if not patch:
             return
         key = record.key
@@ -77,6 +82,9 @@ class StatusWriter:
             self._later(record, REFUSED_DELAY)
         else:
             record.wrote(answer)
+            if not patch.keys().isdisjoint(NEWSWORTHY):
+                for news in record.news(before, answer.get("status", {})):
+                    self._events.tell(record.kind, record.object, news)
 
     def _later(self, record: Record, delay: float) -> None:
         asyncio.get_running_loop().call_later(delay, self._again, record)

@@ -26,6 +26,7 @@ class Supervisor:
         self._services = services
         for key in {*services.cache.servers, *services.cache.wanted_servers()}:
             self._pipeline(key).server_changed()
+        services.placer.wake()
 
     async def close(self) -> None:
         """Stop all work. The devices go on as they are."""
@@ -38,11 +39,22 @@ class Supervisor:
         """See ``cache.Listener``."""
         if self._services is not None:
             self._pipeline(server).server_changed()
+            self._services.placer.wake()
 
     def peer_changed(self, server: Key, peer: Key) -> None:
         """See ``cache.Listener``."""
         if self._services is not None:
             self._pipeline(server).peer_changed(peer)
+
+    def peer_unplaced(self, peer: Key) -> None:
+        """See ``cache.Listener``."""
+        if self._services is not None:
+            self._services.placer.wake()
+
+    def look_for_orphans(self) -> None:
+        """Have every server's address blocks compared with the peers that there are."""
+        for pipeline in self._pipelines.values():
+            pipeline.look_for_orphans()
 
     def status_changed(self, record: PeerRecord | ServerRecord) -> None:
         """Somebody else wrote a status of ours: it is composed again and written if it differs."""

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from ..api.base import Key
 from ..domain.secrets import SELECTOR
 from ..kube.client import KubeClient, Object, list_all
-from ..kube.errors import KubeError
-from ..kube.resources import PEERS, SECRETS, SERVERS, ResourceType
+from ..kube.errors import Forbidden, KubeError, NotFound
+from ..kube.resources import BLOCKS, NAMESPACES, PEERS, SECRETS, SERVERS, ResourceType
 from .cache import Cache
 
 logger = logging.getLogger(__name__)
@@ -25,15 +25,22 @@ FIRST_RETRY = 2.0
 class Sweep:
     """Full looks at the API server."""
 
-    def __init__(self, client: KubeClient, cache: Cache, namespaces: tuple[str, ...]) -> None:
+    def __init__(
+        self, client: KubeClient, cache: Cache, namespaces: tuple[str, ...], look_for_orphans: Callable[[], None]
+    ) -> None:
         self._client = client
         self._cache = cache
         self._namespaces = namespaces
+        self._look_for_orphans = look_for_orphans
 
     async def fill(self) -> None:
         """Read all objects into the cache; waits for the API server as long as it takes."""
         while True:
             try:
+                await self._see_namespaces()
+                # A choice of server that was made just before a crash stands in a block only.
+                for body in await self._list(BLOCKS):
+                    self._see_seats(body)
                 # Secrets first: a peer whose Secret were not known yet would be given new keys.
                 for body in await self._list(SECRETS):
                     self._cache.see_secret(body)
@@ -52,9 +59,13 @@ class Sweep:
         while True:
             await asyncio.sleep(interval)
             try:
+                await self._see_namespaces()
                 await self.find_ghosts()
+                self._look_for_orphans()
             except KubeError as error:
                 logger.warning("the search for missed deletions is put off: %s", error)
+            except Exception:
+                logger.exception("the search for missed deletions failed")
 
     async def find_ghosts(self) -> None:
         """Take from the cache what does not exist any more. Raises KubeError."""
@@ -63,6 +74,22 @@ class Sweep:
         await self._lose(PEERS, {key: record.uid for key, record in cache.peers.items()}, cache.lose_peer)
         known = {key: str(body["metadata"]["uid"]) for key, body in cache.secrets.items()}
         await self._lose(SECRETS, known, cache.lose_secret)
+
+    async def _see_namespaces(self) -> None:
+        """Of the whole cluster there is a watch; of single namespaces each is asked for."""
+        if not self._namespaces:
+            for body in await list_all(self._client, NAMESPACES, ()):
+                self._cache.see_namespace(body)
+        for name in self._namespaces:
+            try:
+                self._cache.see_namespace(await self._client.get(NAMESPACES, "", name))
+            except (Forbidden, NotFound) as error:
+                logger.info("the labels of namespace %s are not known: %s", name, error)
+
+    def _see_seats(self, body: Object) -> None:
+        meta, spec = body["metadata"], body["spec"]
+        for allocation in (spec.get("allocations") or {}).values():
+            self._cache.seats[allocation["uid"]] = Key(meta["namespace"], spec["serverName"])
 
     async def _lose(self, kind: ResourceType, known: dict[Key, str], lose: Callable[[Key, str], None]) -> None:
         # ``known`` was taken before the list, so that what is made meanwhile is not mistaken for a ghost.

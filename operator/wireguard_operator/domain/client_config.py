@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 from ..api.peer import ClientSettings
 from ..api.server import ServerSpec
-from .keys import Hidden
+from .key_ring import ClientKeys
 
 DEFAULT_MTU = 1420
 EVERYTHING = ("0.0.0.0/0", "::/0")
-
-
-@dataclass(frozen=True, slots=True)
-class ClientKeys:
-    """What the client's side needs; ``private`` is None when the device made its own key."""
-
-    public: str
-    private: Hidden | None
-    preshared: Hidden | None
 
 
 def endpoint(spec: ServerSpec) -> str:

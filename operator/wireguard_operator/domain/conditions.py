@@ -7,6 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..api.conditions import Condition, Conditions, ConditionType
+from ..api.reasons import Reason, is_lasting
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a step did not succeed."""
+
+    reason: Reason
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +25,21 @@ class Finding:
     type: ConditionType
     status: bool | None
     """None is Unknown."""
-    reason: str
+    reason: Reason
     message: str = ""
+
+
+def failed(kind: ConditionType, problem: Problem) -> Finding:
+    """The step did not succeed."""
+    return Finding(kind, False, problem.reason, problem.message)
+
+
+def with_summary(ready: Finding) -> list[Finding]:
+    """Ready, and what kstatus needs to tell work in progress from failure (both are there only while True)."""
+    if ready.status:
+        return [ready]
+    kind = ConditionType.STALLED if is_lasting(ready.reason) else ConditionType.RECONCILING
+    return [ready, Finding(kind, True, ready.reason, ready.message)]
 
 
 def merge(old: Conditions, findings: Iterable[Finding], generation: int, now: datetime) -> Conditions:
@@ -42,7 +64,7 @@ def _condition(old: Condition | None, finding: Finding, generation: int, now: da
     return Condition(
         type=finding.type.value,
         status=status,
-        reason=finding.reason,
+        reason=finding.reason.value,
         message=finding.message,
         observed_generation=generation,
         last_transition_time=old.last_transition_time

@@ -7,15 +7,17 @@ the device said; nothing else is remembered.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from ..api.base import format_time
+from ..api.base import Key, format_time
 from ..api.conditions import ConditionType
 from ..api.peer import PeerPhase, Suspension, WireGuardPeer
+from ..api.reasons import Reason
 from ..api.server import WireGuardServer
-from .conditions import Finding
+from .conditions import Finding, Problem
+from .tenancy import admits
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +25,14 @@ class Situation:
     """All that the life cycle of a peer depends on."""
 
     peer: WireGuardPeer
+    target: Key
+    """Where the server is that the peer names, or that was chosen for it."""
     server: WireGuardServer | None
     now: datetime
+    namespace_labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels of the peer's namespace."""
+    seated: bool = False
+    """The peer holds addresses of the server already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +40,7 @@ class Objection:
     """Why a peer does not belong on the device."""
 
     phase: PeerPhase
-    reason: str
+    reason: Reason
     message: str
     accepted: bool
     """True: the object asks for just this. False: the object waits for something or cannot be served."""
@@ -56,28 +64,45 @@ class Verdict:
         """The condition Accepted."""
         if self.objection is not None and not self.objection.accepted:
             return Finding(ConditionType.ACCEPTED, False, self.objection.reason, self.objection.message)
-        return Finding(ConditionType.ACCEPTED, True, "Accepted", "the server carries this peer")
+        return Finding(ConditionType.ACCEPTED, True, Reason.ACCEPTED, "the server carries this peer")
+
+
+def _server_is_not_allowed(at: Situation) -> Objection | None:
+    """A tenant must not learn which servers another one has, so a server that is not there looks the same."""
+    namespace = at.peer.metadata.namespace
+    if at.target.namespace == namespace or (
+        at.server is not None and admits(at.server, namespace, at.namespace_labels)
+    ):
+        return None
+    message = (
+        f"namespace {namespace} may not use a WireGuardServer {at.target.name} of namespace {at.target.namespace};"
+        " spec.allowedNamespaces of the server decides"
+    )
+    return Objection(PeerPhase.FAILED, Reason.SERVER_NOT_ALLOWED, message, accepted=False)
 
 
 def _server_is_missing(at: Situation) -> Objection | None:
     if at.server is None:
-        name = at.peer.spec.server_ref.name
-        message = f"there is no WireGuardServer {name} in namespace {at.peer.metadata.namespace}"
-        return Objection(PeerPhase.PENDING, "ServerNotFound", message, accepted=False)
+        message = (
+            f"there is no WireGuardServer {at.target.name} in namespace {at.target.namespace};"
+            " create it or correct spec.serverRef"
+        )
+        return Objection(PeerPhase.PENDING, Reason.SERVER_NOT_FOUND, message, accepted=False)
     return None
 
 
 def _server_goes_away(at: Situation) -> Objection | None:
-    if at.server is not None and at.server.metadata.deletion_timestamp is not None:
-        message = f"WireGuardServer {at.server.metadata.name} is being deleted"
-        return Objection(PeerPhase.PENDING, "ServerDeleting", message, accepted=False)
+    """A server that is being deleted serves the peers that it has until they are deleted or moved."""
+    if at.server is not None and at.server.metadata.deletion_timestamp is not None and not at.seated:
+        message = f"WireGuardServer {at.server.metadata.name} is being deleted and takes no new peers; name another"
+        return Objection(PeerPhase.PENDING, Reason.SERVER_DELETING, message, accepted=False)
     return None
 
 
 def _disabled(at: Situation) -> Objection | None:
     if not at.peer.spec.enabled:
         return Objection(
-            PeerPhase.DISABLED, "Disabled", "spec.enabled is false: off the device as asked", accepted=True
+            PeerPhase.DISABLED, Reason.DISABLED, "spec.enabled is false: off the device as asked", accepted=True
         )
     return None
 
@@ -87,14 +112,14 @@ def _expired(at: Situation) -> Objection | None:
     if end is None or at.now < end:
         return None
     message = f"expired at {format_time(end)}; a later spec.expiresAt brings the peer back"
-    return Objection(PeerPhase.EXPIRED, "Expired", message, accepted=True)
+    return Objection(PeerPhase.EXPIRED, Reason.EXPIRED, message, accepted=True)
 
 
 def _suspended(at: Situation) -> Objection | None:
     locks = [lock for lock in at.peer.spec.suspensions if _holds(lock, at.now)]
     if not locks:
         return None
-    return Objection(PeerPhase.SUSPENDED, "Suspended", "; ".join(_describe(lock) for lock in locks), accepted=True)
+    return Objection(PeerPhase.SUSPENDED, Reason.SUSPENDED, "; ".join(_describe(lock) for lock in locks), accepted=True)
 
 
 def _holds(lock: Suspension, now: datetime) -> bool:
@@ -107,12 +132,24 @@ def _describe(lock: Suspension) -> str:
     return f"{lock.reason}{by}{until}"
 
 
+def _server_is_disabled(at: Situation) -> Objection | None:
+    if at.server is not None and not at.server.spec.enabled:
+        message = (
+            f"spec.enabled of WireGuardServer {at.server.metadata.name} is false: all its peers are off the device"
+        )
+        return Objection(PeerPhase.PENDING, Reason.SERVER_DISABLED, message, accepted=False)
+    return None
+
+
 CHECKS: tuple[Callable[[Situation], Objection | None], ...] = (
+    _server_is_not_allowed,
     _server_is_missing,
     _server_goes_away,
+    # What the peer itself asks for is granted on a disabled server, too, and stays what it is when that comes back.
     _disabled,
     _expired,
     _suspended,
+    _server_is_disabled,
 )
 
 
@@ -124,6 +161,12 @@ def judge(situation: Situation) -> Verdict:
         if objection is not None:
             return Verdict(objection, until)
     return Verdict(None, until)
+
+
+def unplaced(peer: WireGuardPeer, problem: Problem, now: datetime) -> Verdict:
+    """The verdict on a peer for which no server could be chosen."""
+    objection = Objection(PeerPhase.PENDING, problem.reason, problem.message, accepted=False)
+    return Verdict(objection, next_change(peer, now))
 
 
 def next_change(peer: WireGuardPeer, now: datetime) -> datetime | None:

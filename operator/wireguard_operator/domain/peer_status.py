@@ -5,30 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from ..api.base import Key
 from ..api.conditions import ConditionType
-from ..api.peer import PeerPhase, PeerStatus, SecretBinding, ServerBinding, Traffic, WireGuardPeer
-from .conditions import Finding, is_true, merge
+from ..api.peer import (
+    PeerPhase,
+    PeerStatus,
+    PreviousKey,
+    SecretBinding,
+    ServerBinding,
+    Traffic,
+    WireGuardPeer,
+)
+from ..api.reasons import Reason, is_lasting
+from .conditions import Finding, Problem, failed, find, merge, with_summary
+from .key_ring import KeyRing
 from .lifecycle import Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a step did not succeed."""
-
-    reason: str
-    message: str
-    passing: bool = False
-    """True: it is being tried again, and nobody has to do anything."""
 
 
 @dataclass(slots=True)
 class PeerFacts:
-    """What the pipeline found out about one peer so far."""
+    """What was found out about one peer so far."""
 
     verdict: Verdict | None = None
     addresses: tuple[str, ...] = ()
     address_problem: Problem | None = None
-    public_key: str | None = None
+    routes: tuple[str, ...] = ()
+    route_problem: Problem | None = None
+    ring: KeyRing | None = None
+    """The keys, as they are in the Secret."""
     secret_name: str | None = None
     config_revision: str | None = None
     key_problem: Problem | None = None
@@ -55,10 +59,12 @@ def recall(peer: WireGuardPeer) -> PeerFacts:
     The tunnels go on while no controller runs; a new one must not take back what is true.
     """
     status = peer.status
-    programmed = is_true(status.conditions, ConditionType.PROGRAMMED)
+    programmed = find(status.conditions, ConditionType.PROGRAMMED)
     return PeerFacts(
-        on_device=programmed,
-        settled=programmed and status.observed_generation == peer.metadata.generation,
+        on_device=programmed is not None and programmed.status != "False",
+        settled=programmed is not None
+        and (programmed.status, programmed.reason) == ("True", Reason.PROGRAMMED)
+        and status.observed_generation == peer.metadata.generation,
         online=bool(status.online),
         last_handshake=status.last_handshake_time,
         endpoint=status.endpoint,
@@ -67,19 +73,24 @@ def recall(peer: WireGuardPeer) -> PeerFacts:
     )
 
 
-def compose(peer: WireGuardPeer, facts: PeerFacts, server: ServerBinding | None, now: datetime) -> PeerStatus:
+def compose(peer: WireGuardPeer, facts: PeerFacts, server: Key | None, now: datetime) -> PeerStatus:
     """The status that ``facts`` amount to. Raises ValueError before the life cycle has judged."""
     if facts.verdict is None:
         raise ValueError("no verdict yet")
     generation = peer.metadata.generation
-    findings = _findings(facts, facts.verdict)
+    ring = facts.ring
     return PeerStatus(
         observed_generation=generation,
         phase=_phase(facts, facts.verdict),
-        conditions=merge(peer.status.conditions, findings, generation, now),
-        server_ref=server,
+        conditions=merge(peer.status.conditions, _findings(facts, facts.verdict), generation, now),
+        server_ref=ServerBinding(name=server.name, namespace=server.namespace) if server else None,
         addresses=facts.addresses,
-        public_key=facts.public_key,
+        routes=facts.routes,
+        public_key=ring.current.public if ring else None,
+        key_generation=ring.generation if ring else None,
+        previous_key=PreviousKey(public_key=ring.previous.public, until=ring.previous.until)
+        if ring and ring.previous
+        else None,
         secret_ref=SecretBinding(name=facts.secret_name) if facts.secret_name else None,
         config_revision=facts.config_revision,
         online=facts.online and facts.on_device,
@@ -93,58 +104,69 @@ def compose(peer: WireGuardPeer, facts: PeerFacts, server: ServerBinding | None,
 def _phase(facts: PeerFacts, verdict: Verdict) -> PeerPhase:
     if verdict.objection is not None:
         return PeerPhase.PENDING if facts.on_device else verdict.objection.phase
+    if facts.programmed:
+        return PeerPhase.ACTIVE if facts.online else PeerPhase.INACTIVE
     problem = facts.address_problem or facts.key_problem or facts.program_problem
-    if problem is not None and not facts.programmed:
-        return PeerPhase.PENDING if problem.passing else PeerPhase.FAILED
-    if not facts.programmed:
-        return PeerPhase.PENDING
-    return PeerPhase.ACTIVE if facts.online else PeerPhase.INACTIVE
+    return PeerPhase.FAILED if problem is not None and is_lasting(problem.reason) else PeerPhase.PENDING
 
 
 def _findings(facts: PeerFacts, verdict: Verdict) -> list[Finding]:
-    accepted = verdict.accepted
-    steps = [accepted, _allocated(facts), _keys(facts), _programmed(facts, verdict)]
-    return [*steps, _ready(steps, verdict)]
+    steps = [verdict.accepted, _allocated(facts), _keys(facts), _programmed(facts, verdict)]
+    return [*steps, *with_summary(_ready(steps, verdict))]
 
 
 def _allocated(facts: PeerFacts) -> Finding:
     kind = ConditionType.ADDRESS_ALLOCATED
-    if facts.address_problem:
-        return Finding(kind, False, facts.address_problem.reason, facts.address_problem.message)
+    problem = facts.address_problem or facts.route_problem
+    if problem:
+        return failed(kind, problem)
     if not facts.addresses:
-        return Finding(kind, None, "Waiting", "no address yet")
-    return Finding(kind, True, "Allocated", ", ".join(facts.addresses))
+        return Finding(kind, None, Reason.WAITING, "no address yet")
+    return Finding(kind, True, Reason.ALLOCATED, ", ".join((*facts.addresses, *facts.routes)))
 
 
 def _keys(facts: PeerFacts) -> Finding:
     kind = ConditionType.KEYS_READY
     if facts.key_problem:
-        return Finding(kind, False, facts.key_problem.reason, facts.key_problem.message)
-    if facts.secret_name is None:
-        return Finding(kind, None, "Waiting", "no keys yet")
-    return Finding(kind, True, "KeysReady", f"keys and wg0.conf are in Secret {facts.secret_name}")
+        return failed(kind, facts.key_problem)
+    if facts.secret_name is None or facts.ring is None:
+        return Finding(kind, None, Reason.WAITING, "no keys yet")
+    where = f"keys and wg0.conf are in Secret {facts.secret_name}"
+    if facts.ring.previous is not None:
+        until = facts.ring.previous.until
+        message = f"new {where}; the former key works until they are used, at most until {until:%Y-%m-%d %H:%M:%S} UTC"
+        return Finding(kind, True, Reason.KEYS_ROTATING, message)
+    return Finding(kind, True, Reason.KEYS_READY, where)
 
 
 def _programmed(facts: PeerFacts, verdict: Verdict) -> Finding:
     kind = ConditionType.PROGRAMMED
     if verdict.objection is not None:
         if facts.on_device:
-            return Finding(kind, True, "Removing", "still on the device; the agent has not confirmed the removal yet")
+            message = "still on the device; the agent has not confirmed the removal yet"
+            return Finding(kind, True, Reason.REMOVING, message)
         return Finding(kind, False, verdict.objection.reason, "not on the device")
     if facts.programmed:
-        return Finding(kind, True, "Programmed", "on the device")
-    if facts.program_problem is not None:
-        return Finding(kind, False, facts.program_problem.reason, facts.program_problem.message)
-    return Finding(kind, None, "Waiting", "not yet on the device")
+        return Finding(kind, True, Reason.PROGRAMMED, "on the device")
+    problem = facts.program_problem
+    if facts.on_device:
+        # Never False: whoever waits for that wants to know that the tunnel is cut.
+        reason, why = (problem.reason, f": {problem.message}") if problem else (Reason.WAITING, "")
+        return Finding(kind, None, reason, f"on the device as it was before; the change is not confirmed yet{why}")
+    return failed(kind, problem) if problem else Finding(kind, False, Reason.WAITING, "not yet on the device")
 
 
 def _ready(steps: list[Finding], verdict: Verdict) -> Finding:
     """True when the world is as the spec says, which for a disabled peer is to be off the device."""
     objection = verdict.objection
     accepted, programmed = steps[0], steps[-1]
-    if objection is not None and objection.accepted and programmed.status is False:
-        return Finding(ConditionType.READY, True, objection.reason, objection.message)
-    for finding in steps:
-        if not finding.status:
-            return Finding(ConditionType.READY, False, finding.reason, finding.message)
-    return Finding(ConditionType.READY, True, "Ready", accepted.message)
+    if objection is not None and objection.accepted:
+        if programmed.status is False:
+            return Finding(ConditionType.READY, True, objection.reason, objection.message)
+        return Finding(ConditionType.READY, False, programmed.reason, programmed.message)
+    missing = [finding for finding in steps if not finding.status]
+    if not missing:
+        return Finding(ConditionType.READY, True, Reason.READY, accepted.message)
+    # A step that only waits must not hide what it waits for.
+    first = next((finding for finding in missing if finding.reason is not Reason.WAITING), missing[0])
+    return Finding(ConditionType.READY, False, first.reason, first.message)

@@ -1,9 +1,11 @@
 """The Secrets that the operator keeps: how they are named, built and read back.
 
 ====================================  ====================================================================
-``<server>-wireguard-server``         privateKey, publicKey
+``<server>-wireguard-server``         privateKey, publicKey, keyGeneration
 ``<server>-agent-tls``                tls.crt, tls.key, ca.crt: the agent's side of the link
-``<peer>-wireguard``                  privateKey (unless the device keeps it), publicKey, presharedKey, wg0.conf
+``<peer>-wireguard``                  privateKey (unless the device keeps it), publicKey, presharedKey, wg0.conf;
+                                      keySource, keyGeneration; and after a rotation previousPublicKey,
+                                      previousPresharedKey, previousKeyUntil
 ====================================  ====================================================================
 """
 
@@ -11,11 +13,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from ..api.base import API_VERSION, Resource
 from .certificates import Certificate
-from .client_config import ClientKeys
+from .key_ring import DEVICE, GENERATED, ClientKeys, KeyRing, PreviousKeys
 from .keys import Hidden, InvalidKeyError, KeyPair, decode_key, pair_of
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -23,6 +26,10 @@ MANAGER = "wireguard-operator"
 SELECTOR = f"{MANAGED_BY}={MANAGER}"
 
 PRIVATE_KEY, PUBLIC_KEY, PRESHARED_KEY, CONFIG = "privateKey", "publicKey", "presharedKey", "wg0.conf"
+GENERATION, SOURCE = "keyGeneration", "keySource"
+GENERATION_DIGITS = 10
+"""The most that a keyGeneration has."""
+PREVIOUS_PUBLIC, PREVIOUS_PRESHARED, PREVIOUS_UNTIL = "previousPublicKey", "previousPresharedKey", "previousKeyUntil"
 
 
 def server_secret_name(server: str) -> str:
@@ -92,18 +99,18 @@ def read(secret: Mapping[str, Any], key: str) -> str | None:
         return None
 
 
-def read_pair(secret: Mapping[str, Any]) -> KeyPair | None:
+def read_pair(secret: Mapping[str, Any], key: str = PRIVATE_KEY) -> KeyPair | None:
     """The key pair in the Secret; None when the private key is absent or is not a key."""
-    private = read(secret, PRIVATE_KEY)
+    private = read(secret, key)
     try:
         return pair_of(Hidden(private)) if private is not None else None
     except InvalidKeyError:
         return None
 
 
-def read_preshared(secret: Mapping[str, Any]) -> Hidden | None:
+def read_preshared(secret: Mapping[str, Any], key: str = PRESHARED_KEY) -> Hidden | None:
     """The preshared key in the Secret; None when it is absent or is not a key."""
-    preshared = read(secret, PRESHARED_KEY)
+    preshared = read(secret, key)
     try:
         if preshared is None:
             return None
@@ -113,22 +120,64 @@ def read_preshared(secret: Mapping[str, Any]) -> Hidden | None:
     return Hidden(preshared.strip())
 
 
+def read_generation(secret: Mapping[str, Any]) -> int:
+    """The keyGeneration for which the keys were made."""
+    text = read(secret, GENERATION) or ""
+    return int(text) if text.isdecimal() and len(text) <= GENERATION_DIGITS else 0
+
+
+def read_ring(secret: Mapping[str, Any]) -> KeyRing | None:
+    """The key ring in a peer's Secret; None when it is spoilt."""
+    pair, public = read_pair(secret), read(secret, PUBLIC_KEY)
+    source = read(secret, SOURCE) or GENERATED
+    if pair is None and (source != DEVICE or public is None):
+        return None
+    keys = ClientKeys(pair.public if pair else public or "", pair.private if pair else None, read_preshared(secret))
+    return KeyRing(keys, read_generation(secret), source, _read_previous(secret))
+
+
+def _read_previous(secret: Mapping[str, Any]) -> PreviousKeys | None:
+    public, until = read(secret, PREVIOUS_PUBLIC), read(secret, PREVIOUS_UNTIL)
+    try:
+        if public is None or until is None:
+            return None
+        decode_key(public)
+        end = datetime.fromisoformat(until)
+    except ValueError:
+        return None
+    end = end if end.tzinfo is not None else end.replace(tzinfo=UTC)
+    return PreviousKeys(public.strip(), read_preshared(secret, PREVIOUS_PRESHARED), end)
+
+
 def read_certificate(secret: Mapping[str, Any]) -> Certificate | None:
     """Certificate and key in a Secret of type kubernetes.io/tls."""
     certificate, key = read(secret, "tls.crt"), read(secret, "tls.key")
     return Certificate(certificate, key) if certificate and key else None
 
 
-def server_data(keys: KeyPair) -> dict[str, str]:
+def server_data(keys: KeyPair, generation: int) -> dict[str, str]:
     """Contents of a server's Secret."""
-    return {PRIVATE_KEY: keys.private.reveal(), PUBLIC_KEY: keys.public}
+    data = {PRIVATE_KEY: keys.private.reveal(), PUBLIC_KEY: keys.public}
+    if generation:
+        data[GENERATION] = str(generation)
+    return data
 
 
-def peer_data(keys: ClientKeys, config: str) -> dict[str, str]:
-    """Contents of a peer's Secret."""
+def peer_data(ring: KeyRing, config: str) -> dict[str, str]:
+    """Contents of a peer's Secret; ``read_ring`` reads the same ring back."""
+    keys = ring.current
     data = {PUBLIC_KEY: keys.public, CONFIG: config}
     if keys.private is not None:
         data[PRIVATE_KEY] = keys.private.reveal()
     if keys.preshared is not None:
         data[PRESHARED_KEY] = keys.preshared.reveal()
+    if ring.source != GENERATED:
+        data[SOURCE] = ring.source
+    if ring.generation:
+        data[GENERATION] = str(ring.generation)
+    if ring.previous is not None:
+        data[PREVIOUS_PUBLIC] = ring.previous.public
+        data[PREVIOUS_UNTIL] = ring.previous.until.isoformat()
+        if ring.previous.preshared is not None:
+            data[PREVIOUS_PRESHARED] = ring.previous.preshared.reveal()
     return data

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..api.conditions import ConditionType
+from ..api.reasons import Reason
 from ..api.server import (
     DataPlaneStatus,
     PeerCounts,
@@ -14,26 +15,37 @@ from ..api.server import (
     ServerTraffic,
     WireGuardServer,
 )
-from .conditions import Finding, merge
-from .peer_status import Problem
+from .conditions import Finding, Problem, failed, merge, with_summary
 
 
 @dataclass(slots=True)
 class ServerFacts:
-    """What the pipeline found out about one server so far."""
+    """What was found out about one server so far."""
 
     public_key: str | None = None
+    key_generation: int | None = None
     endpoint: str | None = None
+    networks: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
+    capacity: int | None = None
     agent_secret: str | None = None
+    network_problem: Problem | None = None
     key_problem: Problem | None = None
+    room_problem: Problem | None = None
+    """Why the last peer that asked got no address; None once there is room again."""
     programmed: bool = False
     """The agent has acknowledged the desired state of some moment since it was last lost."""
     program_problem: Problem | None = None
     data_plane: DataPlaneStatus | None = None
+    waits_for: tuple[str, ...] = ()
+    """Peers that keep the server from being deleted."""
     peers: PeerCounts = field(default_factory=PeerCounts)
     traffic: ServerTraffic = field(default_factory=ServerTraffic)
     stats_time: datetime | None = None
+
+
+NAMED = 5
+"""Peers that a message names before it only counts them."""
 
 
 def compose(server: WireGuardServer, facts: ServerFacts, now: datetime) -> ServerStatus:
@@ -41,11 +53,15 @@ def compose(server: WireGuardServer, facts: ServerFacts, now: datetime) -> Serve
     generation = server.metadata.generation
     return ServerStatus(
         observed_generation=generation,
-        phase=_phase(facts),
-        conditions=merge(server.status.conditions, _findings(facts), generation, now),
+        phase=_phase(server, facts),
+        conditions=merge(server.status.conditions, _findings(server, facts), generation, now),
         public_key=facts.public_key,
+        key_generation=facts.key_generation,
         endpoint=facts.endpoint,
         addresses=facts.addresses,
+        networks=facts.networks,
+        capacity=facts.capacity,
+        utilization_percent=100 * facts.peers.total // facts.capacity if facts.capacity else None,
         peers=facts.peers,
         traffic=facts.traffic,
         last_stats_time=facts.stats_time,
@@ -53,29 +69,76 @@ def compose(server: WireGuardServer, facts: ServerFacts, now: datetime) -> Serve
     )
 
 
-def _phase(facts: ServerFacts) -> ServerPhase:
-    if facts.programmed and facts.program_problem is None:
-        return ServerPhase.ACTIVE
+def _phase(server: WireGuardServer, facts: ServerFacts) -> ServerPhase:
+    if not server.spec.enabled:
+        return ServerPhase.INACTIVE
+    if all(finding.status for finding in _steps(facts)):
+        return ServerPhase.MAINTENANCE if server.spec.maintenance.enabled else ServerPhase.ACTIVE
     return ServerPhase.DEGRADED if facts.data_plane is not None else ServerPhase.INACTIVE
 
 
-def _findings(facts: ServerFacts) -> list[Finding]:
-    kind = ConditionType
-    accepted = Finding(kind.ACCEPTED, True, "Accepted", "the specification is in order")
+def _findings(server: WireGuardServer, facts: ServerFacts) -> list[Finding]:
+    steps = _steps(facts)
+    return [*steps, _available(server, facts), *with_summary(_ready(server, facts, steps))]
+
+
+def _steps(facts: ServerFacts) -> list[Finding]:
+    return [_accepted(facts), _keys(facts), _programmed(facts)]
+
+
+def _accepted(facts: ServerFacts) -> Finding:
+    if facts.network_problem:
+        return failed(ConditionType.ACCEPTED, facts.network_problem)
+    return Finding(ConditionType.ACCEPTED, True, Reason.ACCEPTED, "the specification is in order")
+
+
+def _keys(facts: ServerFacts) -> Finding:
+    kind = ConditionType.KEYS_READY
     if facts.key_problem:
-        keys = Finding(kind.KEYS_READY, False, facts.key_problem.reason, facts.key_problem.message)
-    elif facts.public_key is None:
-        keys = Finding(kind.KEYS_READY, None, "Waiting", "no keys yet")
-    else:
-        keys = Finding(kind.KEYS_READY, True, "KeysReady", f"the agent's certificate is in Secret {facts.agent_secret}")
+        return failed(kind, facts.key_problem)
+    if facts.public_key is None:
+        return Finding(kind, None, Reason.WAITING, "no keys yet")
+    return Finding(kind, True, Reason.KEYS_READY, f"the agent's certificate is in Secret {facts.agent_secret}")
+
+
+def _programmed(facts: ServerFacts) -> Finding:
+    kind = ConditionType.PROGRAMMED
     if facts.program_problem:
-        programmed = Finding(kind.PROGRAMMED, False, facts.program_problem.reason, facts.program_problem.message)
-    elif facts.programmed:
-        programmed = Finding(kind.PROGRAMMED, True, "Programmed", "the device is as desired")
-    else:
-        programmed = Finding(kind.PROGRAMMED, None, "Waiting", "waiting for the agent")
-    steps = [accepted, keys, programmed]
-    blocker = next((finding for finding in steps if not finding.status), None)
-    if blocker is not None:
-        return [*steps, Finding(kind.READY, False, blocker.reason, blocker.message)]
-    return [*steps, Finding(kind.READY, True, "Ready", "serving")]
+        return failed(kind, facts.program_problem)
+    if facts.programmed:
+        return Finding(kind, True, Reason.PROGRAMMED, "the device is as desired")
+    return Finding(kind, None, Reason.WAITING, "waiting for the agent")
+
+
+def _available(server: WireGuardServer, facts: ServerFacts) -> Finding:
+    kind = ConditionType.AVAILABLE
+    if server.metadata.deletion_timestamp is not None:
+        return Finding(kind, False, Reason.SERVER_DELETING, "the server is being deleted")
+    if not server.spec.enabled:
+        return Finding(kind, False, Reason.DISABLED, "spec.enabled is false")
+    maintenance = server.spec.maintenance
+    if maintenance.enabled:
+        return Finding(kind, False, Reason.MAINTENANCE, maintenance.message or "spec.maintenance is on")
+    if facts.room_problem:
+        return failed(kind, facts.room_problem)
+    if facts.capacity is not None and facts.peers.total >= facts.capacity:
+        return Finding(kind, False, Reason.SERVER_FULL, f"{facts.peers.total} of {facts.capacity} peers")
+    return Finding(kind, True, Reason.ROOM, "the server takes more peers")
+
+
+def _ready(server: WireGuardServer, facts: ServerFacts, steps: list[Finding]) -> Finding:
+    kind = ConditionType.READY
+    if server.metadata.deletion_timestamp is not None and facts.waits_for:
+        return Finding(kind, False, Reason.WAITING_FOR_PEERS, _waiting(facts.waits_for))
+    for finding in steps:
+        if not finding.status:
+            return Finding(kind, False, finding.reason, finding.message)
+    if not server.spec.enabled:
+        return Finding(kind, True, Reason.DISABLED, "spec.enabled is false: all peers are off the device as asked")
+    return Finding(kind, True, Reason.READY, "serving")
+
+
+def _waiting(peers: tuple[str, ...]) -> str:
+    named = ", ".join(peers[:NAMED]) + (f" and {len(peers) - NAMED} more" if len(peers) > NAMED else "")
+    count = f"{len(peers)} peer{'s' if len(peers) > 1 else ''}"
+    return f"being deleted; waits for {count} to be deleted or moved: {named}"

@@ -32,6 +32,22 @@ def close(traffic: Traffic | None) -> Traffic | None:
     return traffic.model_copy(update={"sample": None}) if traffic else None
 
 
+def add(traffic: Traffic | None, more: Traffic | None) -> Traffic | None:
+    """``traffic`` with what was counted elsewhere meanwhile; the sample stays."""
+    if traffic is None or more is None:
+        return traffic or more
+    return traffic.model_copy(
+        update={"rx_bytes": traffic.rx_bytes + more.rx_bytes, "tx_bytes": traffic.tx_bytes + more.tx_bytes}
+    )
+
+
+def growth(before: Traffic | None, after: Traffic | None) -> Traffic | None:
+    """What ``after`` has more than ``before``."""
+    if before is None or after is None:
+        return after
+    return Traffic(rx_bytes=after.rx_bytes - before.rx_bytes, tx_bytes=after.tx_bytes - before.tx_bytes)
+
+
 def is_online(last_handshake: int, now: float) -> bool:
     """Whether a handshake at ``last_handshake`` (Unix seconds, 0 never) still holds a session at ``now``."""
     return last_handshake > 0 and now - last_handshake < ONLINE_SECONDS

@@ -103,7 +103,7 @@ class KubeClient:
         )
         while True:
             page = await self._request("GET", kind.collection(namespace), query, accept=accept)
-            for item in page.get("items", ()):
+            for item in page.get("items") or ():  # an empty PartialObjectMetadataList says null
                 yield item
             token = page["metadata"].get("continue")
             if not token:

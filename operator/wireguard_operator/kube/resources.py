@@ -10,7 +10,7 @@ from ..api.base import GROUP, VERSION
 
 @dataclass(frozen=True, slots=True)
 class ResourceType:
-    """A namespaced resource type."""
+    """A resource type; one that is not namespaced has items in namespace ``""``."""
 
     group: str
     version: str
@@ -30,5 +30,6 @@ class ResourceType:
 SERVERS = ResourceType(GROUP, VERSION, "wireguardservers")
 PEERS = ResourceType(GROUP, VERSION, "wireguardpeers")
 BLOCKS = ResourceType(GROUP, VERSION, "wireguardaddressblocks")
+NAMESPACES = ResourceType("", "v1", "namespaces")
 SECRETS = ResourceType("", "v1", "secrets")
 EVENTS = ResourceType("events.k8s.io", "v1", "events")

@@ -1,0 +1,119 @@
+"""A peer's key ring and the Secret with its client configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from ..api.base import Key
+from ..api.reasons import Reason
+from ..api.server import WireGuardServer
+from ..domain import client_config, secrets
+from ..domain.conditions import Problem
+from ..domain.key_ring import Imports, KeyRing, next_ring
+from ..kube.errors import Forbidden, Invalid, KubeError
+from .records import PeerRecord
+from .secret_store import ForeignSecret, SecretStore
+from .services import Services
+
+logger = logging.getLogger(__name__)
+
+KIND = "WireGuardPeer"
+CALLS_AT_ONCE = 16
+
+Work = tuple[PeerRecord, KeyRing]
+
+
+class PeerKeys:
+    """Brings the Secrets of one server's peers about."""
+
+    def __init__(self, services: Services) -> None:
+        self._store: SecretStore = services.secrets
+        self._clock = services.clock
+        self._known: dict[str, KeyRing] = {}
+        self._gate = asyncio.Semaphore(CALLS_AT_ONCE)
+
+    def forget(self, uid: str) -> None:
+        """The peer is gone, and its keys with it."""
+        self._known.pop(uid, None)
+
+    async def rings(self, records: Sequence[PeerRecord], rotated: set[Key]) -> tuple[list[Work], set[Key]]:
+        """The ring that each peer should have, and the peers to be tried again.
+
+        The rotation of a peer in ``rotated`` is at its end.
+        """
+        results = await asyncio.gather(*(self._ring(record) for record in records), return_exceptions=True)
+        work, failed = list[Work](), set[Key]()
+        for record, result in zip(records, results, strict=True):
+            if isinstance(result, KeyRing):
+                record.facts.key_problem = None
+                work.append((record, result.finished() if record.key in rotated else result))
+            elif isinstance(result, Problem):
+                record.facts.key_problem = result
+                if result.reason in (Reason.SECRET_NOT_FOUND, Reason.KEY_INVALID):
+                    failed.add(record.key)
+            elif isinstance(result, KubeError):
+                logger.warning("peer %s: %s", record.key, result)
+                failed.add(record.key)
+            else:
+                raise result
+        return work, failed
+
+    async def _ring(self, record: PeerRecord) -> KeyRing | Problem:
+        peer, uid = record.peer, record.uid
+        body = self._store.find(peer, secrets.peer_secret_name(peer.metadata.name))
+        # A Secret that was deleted or spoilt by mistake is restored: the subscriber's configuration goes on working.
+        have = (secrets.read_ring(body) if body is not None else None) or self._known.get(uid)
+        made_for = None
+        if peer.status.secret_ref is not None and peer.status.public_key is not None:
+            made_for = peer.status.key_generation or 0
+        ring = next_ring(peer.spec, have, await self._imports(record), made_for, self._clock())
+        if isinstance(ring, KeyRing):
+            self._known[uid] = ring
+        return ring
+
+    async def _imports(self, record: PeerRecord) -> Imports:
+        spec, namespace = record.peer.spec, record.key.namespace
+        pair_ref, preshared_ref = spec.private_key_secret_ref, spec.preshared_key.secret_ref
+        if pair_ref is None and preshared_ref is None:
+            return Imports()
+        async with self._gate:
+            pair = await self._store.import_pair(namespace, pair_ref) if pair_ref else None
+            preshared = await self._store.import_preshared(namespace, preshared_ref) if preshared_ref else None
+        return Imports(pair, preshared)
+
+    def is_saved(self, record: PeerRecord, ring: KeyRing) -> bool:
+        """Whether the Secret holds the ring, so that it outlives this process."""
+        body = self._store.find(record.peer, secrets.peer_secret_name(record.peer.metadata.name))
+        return body is not None and secrets.read_ring(body) == ring
+
+    async def write(self, server: WireGuardServer, server_public_key: str, work: Sequence[Work]) -> set[Key]:
+        """Write the Secrets of peers whose addresses are in their facts; the peers that are to be tried again."""
+        results = await asyncio.gather(
+            *(self._write(server, server_public_key, record, ring) for record, ring in work), return_exceptions=True
+        )
+        failed = set()
+        for (record, _), result in zip(work, results, strict=True):
+            if isinstance(result, KubeError):
+                logger.warning("peer %s: %s", record.key, result)
+                failed.add(record.key)
+            elif isinstance(result, BaseException):
+                raise result
+        return failed
+
+    async def _write(self, server: WireGuardServer, server_public_key: str, record: PeerRecord, ring: KeyRing) -> None:
+        peer, facts = record.peer, record.facts
+        name = secrets.peer_secret_name(peer.metadata.name)
+        config = client_config.render(server.spec, server_public_key, peer.spec.client, ring.current, facts.addresses)
+        try:
+            async with self._gate:
+                await self._store.write(peer, KIND, name, secrets.peer_data(ring, config))
+        except ForeignSecret as error:
+            facts.key_problem = Problem(Reason.SECRET_CONFLICT, str(error))
+        except (Forbidden, Invalid) as error:
+            facts.key_problem = Problem(Reason.SECRET_REFUSED, f"the API server refuses Secret {name}: {error}")
+        else:
+            facts.ring = ring
+            facts.secret_name = name
+            facts.config_revision = client_config.revision(config)

@@ -1,0 +1,160 @@
+"""What a peer needs before it goes on the device: addresses, routes, keys and the Secret; a batch of peers at a time.
+
+Whatever cannot be had is written down in the peer's facts and tried again: at the time that is known, or when something
+of the server changes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from ..api.base import Key
+from ..api.reasons import Reason
+from ..api.server import MAX_PEERS
+from ..domain import networks
+from ..domain.addresses import AllocationError, Holder
+from ..domain.conditions import Problem
+from ..domain.networks import Address, Network
+from ..domain.routes import RouteTable
+from .address_store import AddressStore, Request
+from .peer_keys import PeerKeys, Work
+from .records import PeerRecord, ServerRecord
+from .server_reconciler import Ready
+from .services import Services
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a batch."""
+
+    placeable: list[Work] = field(default_factory=list)
+    """Peers that can go on the device, with their keys."""
+    failed: set[Key] = field(default_factory=set)
+    """Peers to be tried again soon."""
+    concerned: set[Key] = field(default_factory=set)
+    """Other peers that have to be looked at."""
+    moments: dict[Key, datetime] = field(default_factory=dict)
+    """When a peer has to be looked at again."""
+    homeless: set[Key] = field(default_factory=set)
+    """Peers with a selector that found no room here."""
+
+
+class Provisioner:
+    """Provides for the peers of one server."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self.addresses = AddressStore(services.client)
+        self.keys = PeerKeys(services)
+        self.rotated: set[Key] = set()
+        """Peers that use their new keys."""
+        self._routes = RouteTable()
+        self.networks: tuple[Network, ...] = ()
+        """Those in force."""
+        self.rotating: set[Key] = set()
+        """Peers whose former keys still work."""
+        self._starved: set[Key] = set()
+        """Peers that want something which others have."""
+
+    def open(self, record: ServerRecord) -> None:
+        """Settle which networks are in force. ``load`` comes first."""
+        server, facts = record.server, record.facts
+        spec = server.spec
+        in_force = networks.parse(facts.networks or server.status.networks)
+        held = [(address, holder.peer) for address, holder in self.addresses.held()]
+        plan = networks.plan(networks.parse(spec.networks), in_force, held)
+        facts.network_problem = plan.problem
+        facts.capacity = networks.capacity(spec, plan.networks)
+        self.addresses.open(plan.networks, networks.parse(spec.reserved))
+        if plan.networks != self.networks:
+            self._routes = RouteTable(plan.networks)
+        self.networks = plan.networks
+        facts.room_problem = None
+
+    def starved(self) -> set[Key]:
+        """Take the peers that want something which others had: there may be something for them now."""
+        starved, self._starved = self._starved, set()
+        return starved
+
+    def forget(self, record: PeerRecord) -> set[Key]:
+        """The peer has left this server; the peers that this concerns."""
+        self.keys.forget(record.uid)
+        self.addresses.wish(record.uid, ())
+        self.rotated.discard(record.key)
+        self.rotating.discard(record.key)
+        self._starved.discard(record.key)
+        return self._routes.withdraw(record.key)
+
+    def wish(self, record: PeerRecord) -> None:
+        """Keep the addresses that the peer names from being given to others."""
+        self.addresses.wish(record.uid, _wanted(record))
+
+    async def prepare(self, server: ServerRecord, ready: Ready, batch: Sequence[PeerRecord]) -> Outcome:
+        """Provide for a batch. Raises KubeError when nothing could be done."""
+        outcome = Outcome()
+        now = self._services.clock()
+        rest_until = now + timedelta(seconds=self._services.settings.cool_down)
+        requests = [Request(_holder(record), _wanted(record), _remembered(record)) for record in batch]
+        results = await self.addresses.take(requests, server.server.spec.max_peers or MAX_PEERS, now, rest_until)
+        seated = [record for record in batch if self._seat(record, results[record.uid], server, outcome)]
+        for record in seated:
+            self._route(record, now, outcome)
+        work, failed = await self.keys.rings(seated, self.rotated)
+        outcome.failed |= failed | await self.keys.write(server.server, ready.public_key, work)
+        # Keys that are in no Secret yet would be lost with this process, and with them the tunnel.
+        outcome.placeable = [(record, ring) for record, ring in work if self.keys.is_saved(record, ring)]
+        for record, ring in outcome.placeable:
+            if ring.previous is not None:
+                self.rotating.add(record.key)
+                outcome.moments[record.key] = ring.previous.until
+            else:
+                self.rotating.discard(record.key)
+                self.rotated.discard(record.key)
+        return outcome
+
+    def _seat(
+        self,
+        record: PeerRecord,
+        result: tuple[Address, ...] | AllocationError,
+        server: ServerRecord,
+        outcome: Outcome,
+    ) -> bool:
+        facts = record.facts
+        if not isinstance(result, AllocationError):
+            facts.address_problem = None
+            facts.addresses = tuple(f"{address}/{address.max_prefixlen}" for address in result)
+            return True
+        facts.address_problem = Problem(result.reason, str(result))
+        if result.reason in (Reason.POOL_EXHAUSTED, Reason.SERVER_FULL):
+            server.facts.room_problem = facts.address_problem
+            if record.peer.spec.server_selector is not None and not facts.addresses:
+                outcome.homeless.add(record.key)
+        self._starved.add(record.key)
+        if result.until is not None:
+            outcome.moments[record.key] = result.until
+        return False
+
+    def _route(self, record: PeerRecord, now: datetime, outcome: Outcome) -> None:
+        facts = record.facts
+        outcome.concerned |= self._routes.enter(record.claim(now), networks.parse(record.peer.spec.routes))
+        facts.routes = tuple(map(str, self._routes.granted(record.key)))
+        refused = self._routes.refused(record.key)
+        facts.route_problem = Problem(Reason.ROUTE_CONFLICT, "; ".join(refused)) if refused else None
+
+
+def _holder(record: PeerRecord) -> Holder:
+    return Holder(record.uid, str(record.key))
+
+
+def _wanted(record: PeerRecord) -> tuple[Address, ...]:
+    return tuple(ipaddress.ip_address(text) for text in record.peer.spec.addresses)
+
+
+def _remembered(record: PeerRecord) -> tuple[Address, ...]:
+    status = record.peer.status
+    if status.server_ref is None or Key(status.server_ref.namespace, status.server_ref.name) != record.server_key:
+        return ()
+    return tuple(ipaddress.ip_interface(text).ip for text in status.addresses)

@@ -1,0 +1,307 @@
+"""The way from changed objects to the device and back into their statuses, for one server.
+
+what changed → judge (pure) → cuts to the agent → addresses, keys, Secrets → the rest to the agent → statuses
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Set
+from datetime import timedelta
+from typing import Protocol
+
+from ..agent.protocol import agent_name
+from ..api.base import Key
+from ..api.reasons import Reason
+from ..api.server import WireGuardServer
+from ..domain import events, usage
+from ..domain.claims import Claims
+from ..domain.conditions import Problem
+from ..domain.lifecycle import Situation, Verdict, judge
+from ..kube.errors import Forbidden, NotFound
+from ..kube.resources import NAMESPACES, PEERS
+from .agent_client import AgentClient, AgentError
+from .deadlines import Deadlines
+from .device_link import DeviceLink
+from .finalizer import Finalizer
+from .orphans import Orphans
+from .provisioner import Outcome, Provisioner
+from .records import PeerRecord, ServerRecord
+from .roster import Roster
+from .server_reconciler import Ready, ServerReconciler
+from .services import Services
+from .statistics import Statistics
+
+logger = logging.getLogger(__name__)
+
+
+class Mark(Protocol):
+    """Has peers looked at in the next turn."""
+
+    def __call__(self, peers: Set[Key], *, wake: bool) -> None:
+        """``wake``: now; otherwise when the next turn comes anyway, at the latest after the pause for a failure."""
+        ...
+
+
+BATCH = 500
+"""Peers that go through the steps together: enough to share writes of address blocks, few enough to show progress."""
+ROOM = Key("", "")
+"""Stands among the peers' deadlines for the moment at which the server may have room again."""
+
+
+class ServerWork:
+    """What is known of one server and its device, and what is done about it. Calls are never concurrent."""
+
+    def __init__(
+        self,
+        services: Services,
+        key: Key,
+        uid: str,
+        deadlines: Deadlines,
+        mark: Mark,
+    ) -> None:
+        self.uid = uid
+        self._key = key
+        self._services = services
+        self._cache = services.cache
+        self._deadlines = deadlines
+        self._mark = mark
+        self._served: WireGuardServer | None = None
+        self._seen: tuple[object, ...] = ()
+        self._ready: Ready | None = None
+        self._complete = False
+        """Whether every peer has been looked at once; before that, a push would cut those who are still to come."""
+        members: dict[Key, PeerRecord] = {}
+        claims = Claims()
+        self._link = DeviceLink()
+        self._statistics = Statistics(services, claims, members)
+        self._roster = Roster(self._link, claims, self._statistics, members)
+        self._own = ServerReconciler(services.secrets, services.authority)
+        self._provisioner = Provisioner(services)
+        self._orphans = Orphans(services.client, key)
+        self._finalizer = Finalizer(services.client)
+        self._releasing: set[str] = set()
+        """UIDs whose addresses are free as soon as the device does not know them any more."""
+
+    def is_settled(self) -> bool:
+        """Whether the agent has acknowledged all that is wanted."""
+        return self._ready is not None and self._link.is_settled()
+
+    def is_rotating(self) -> bool:
+        """Whether a peer's new key waits to be used."""
+        return bool(self._provisioner.rotating)
+
+    def look_for_orphans(self) -> None:
+        """Read the address blocks again at the next turn, and give back what nobody holds any more."""
+        self._orphans.due = True
+
+    async def turn(self, server: ServerRecord, dirty: set[Key]) -> bool:
+        """Do what is to be done, also for what is added to ``dirty``; whether nothing is left over.
+
+        Raises KubeError when it has to be tried again.
+        """
+        if ROOM in dirty:
+            self._has_room(server)
+        dirty |= await self._serve(server)
+        keeps = await self._keeps(server)
+        serving = self._judge(dirty, server, keeps=keeps)
+        well = await self._bring_about(server, serving)
+        return await self._hold(server, keeps=keeps) and well
+
+    async def take_leave(self) -> None:
+        """The server is gone: take its peers off the device, as far as the agent can still be reached."""
+        if self._served is None or not self._complete:
+            return
+        self._link.clear()
+        try:
+            await self._link.push(self._agent(self._served))
+        except AgentError as error:
+            logger.warning("server %s is gone, but its tunnels stay until its agent is stopped: %s", self._key, error)
+
+    async def read_counters(self, server: ServerRecord) -> bool:
+        """Take the agent's counters in; whether it still holds what it should. Raises AgentError."""
+        page = await self._link.counters(self._agent(server.server), self._statistics.cursor)
+        self._statistics.take(page, server)
+        rotated = self._statistics.rotated & self._provisioner.rotating
+        self._statistics.rotated.clear()
+        self._provisioner.rotated |= rotated
+        self._mark(rotated, wake=True)
+        return self._link.is_settled()
+
+    def agent_failed(self, server: ServerRecord, error: AgentError) -> None:
+        """The agent did not do what it was asked."""
+        problem = Problem(error.reason, str(error))
+        if server.facts.program_problem != problem:
+            logger.warning("server %s: %s", self._key, error)
+        server.facts.program_problem = problem
+        self._roster.trouble(problem)
+
+    def report(self, server: ServerRecord) -> None:
+        """Have the server's status written."""
+        self._statistics.summarize(server)
+        self._services.statuses.submit(server)
+
+    async def _serve(self, server: ServerRecord) -> set[Key]:
+        """Bring the server's own things about; the peers that have to be looked at because one of them changed."""
+        store = self._provisioner.addresses
+        reread = self._orphans.due or not store.is_loaded
+        if reread:
+            await store.load(server.server)
+        seen = (server.server.metadata.generation, server.server.metadata.deletion_timestamp, server.server.spec)
+        changed = seen != self._seen
+        if changed or reread or server.facts.network_problem is not None:
+            self._provisioner.open(server)
+        ready = await self._own.reconcile(server, self._provisioner.networks)
+        if ready is not None:
+            self._link.set_interface(ready.interface)
+        members = self._cache.peers_of(self._key)
+        if reread:
+            self._releasing |= await self._orphans.find(store, {self._cache.peers[key].uid for key in members})
+        everybody = changed or ready != self._ready
+        self._ready, self._seen, self._served = ready, seen, server.server
+        if everybody:
+            return set(members)
+        # Blocks that were lost are written anew from what the statuses say.
+        return {key for key in members if reread and not store.holds(self._cache.peers[key].uid)}
+
+    async def _keeps(self, server: ServerRecord) -> bool:
+        """Whether peers are served: a server that is being deleted waits for them, unless its namespace goes, too."""
+        server.facts.waits_for = ()
+        if server.server.metadata.deletion_timestamp is None:
+            return True
+        if await self._namespace_goes():
+            return False
+        store = self._provisioner.addresses
+        seated = [key for key in self._cache.peers_of(self._key) if store.holds(self._cache.peers[key].uid)]
+        server.facts.waits_for = tuple(str(key) for key in sorted(seated))
+        return bool(seated)
+
+    async def _namespace_goes(self) -> bool:
+        try:
+            self._cache.see_namespace(await self._services.client.get(NAMESPACES, "", self._key.namespace))
+        except NotFound:
+            return True
+        except Forbidden:
+            pass  # what is known is all there is
+        return self._cache.namespace(self._key.namespace).terminating
+
+    async def _hold(self, server: ServerRecord, *, keeps: bool) -> bool:
+        """Put the finalizer on, or let a server go that waits for nobody; whether nothing is left over."""
+        if server.server.metadata.deletion_timestamp is None:
+            await self._finalizer.set(server, held=self._cache.count_of(self._key) > 0)
+        elif not keeps:
+            await self.take_leave()
+            await self._finalizer.set(server, held=False)
+        return True
+
+    def _judge(self, dirty: set[Key], server: ServerRecord, *, keeps: bool) -> list[PeerRecord]:
+        """Take from the desired state what does not belong there any more; the peers to provide for, oldest first."""
+        serving = []
+        now = self._services.clock()
+        for key in dirty:
+            record, former = self._cache.peers.get(key), self._roster.member(key)
+            if former is not None and former is not record:
+                self._mark(self._roster.part_with(former) | self._provisioner.forget(former), wake=True)
+                self._releasing.add(former.uid)
+            if record is None or record.server_key != self._key:
+                self._deadlines.set(key, None)
+                continue
+            seated = keeps and self._provisioner.addresses.holds(record.uid)
+            labels = self._cache.namespace(key.namespace).labels
+            verdict = judge(Situation(record.peer, self._key, server.server, now, labels, seated))
+            record.facts.verdict = verdict
+            self._deadlines.set(key, verdict.until)
+            self._roster.take_in(record)
+            self._provisioner.wish(record)
+            if not verdict.admitted:
+                self._roster.withdraw(record)
+            if _is_provided_for(verdict):
+                self._releasing.discard(record.uid)
+                serving.append(record)
+        # Who names its addresses comes first: others can take any.
+        return sorted(serving, key=lambda record: (not record.peer.spec.addresses, record.claim(now)))
+
+    async def _bring_about(self, server: ServerRecord, serving: list[PeerRecord]) -> bool:
+        """Cuts first, then address, Secret and device for the others; whether nothing is left over."""
+        if self._ready is None:
+            for record in serving:
+                record.facts.program_problem = Problem(Reason.SERVER_NOT_READY, "the server has no keys yet")
+            return False
+        well = await self._push(server)
+        for start in range(0, len(serving), BATCH):
+            outcome = await self._provisioner.prepare(server, self._ready, serving[start : start + BATCH])
+            self._take(outcome)
+            well = await self._push(server) and not outcome.failed
+        if not self._complete:
+            self._complete = True
+            well = await self._push(server) and well
+        await self._release(server)
+        return well
+
+    def _take(self, outcome: Outcome) -> None:
+        now = self._services.clock()
+        concerned = outcome.failed | outcome.concerned
+        for record, ring in outcome.placeable:
+            concerned |= self._roster.place(record, ring, now)
+        for key, moment in outcome.moments.items():
+            self._deadlines.set(ROOM if key in outcome.homeless else key, moment, sooner=True)
+        self._mark(concerned, wake=True)
+        self._mark(outcome.failed, wake=False)
+        for key in outcome.homeless:
+            self._cache.place(key, None)
+
+    async def _push(self, server: ServerRecord) -> bool:
+        """Have the agent do what is wanted; whether it did."""
+        if not self._complete:
+            return True
+        try:
+            ack = await self._link.push(self._agent(server.server))
+        except AgentError as error:
+            self.agent_failed(server, error)
+            return False
+        if ack is not None:
+            told, gone = self._roster.confirm(ack)
+            for record in told:
+                self._services.statuses.submit(record)
+            for record in gone:
+                self._say_farewell(record)
+        server.facts.programmed, server.facts.program_problem = True, None
+        server.facts.data_plane = self._link.data_plane
+        return True
+
+    def _say_farewell(self, record: PeerRecord) -> None:
+        """What a peer used here goes on with it to its next server, or is said for good."""
+        facts, successor = record.facts, self._cache.peers.get(record.key)
+        if successor is not None and successor.uid == record.uid:
+            rest = usage.growth(record.moved_with, facts.traffic)
+            successor.facts.traffic = usage.add(successor.facts.traffic, rest)
+        elif facts.traffic is not None:
+            news = events.farewell(facts.traffic)
+            logger.info("peer %s is gone: %s", record.key, news.message)
+            self._services.events.tell(PEERS, record.peer, news)
+
+    async def _release(self, server: ServerRecord) -> None:
+        """Give back the addresses of peers that the device does not know any more."""
+        if self._releasing and self._link.is_settled():
+            gone = set(self._releasing)
+            until = self._services.clock() + timedelta(seconds=self._services.settings.cool_down)
+            await self._provisioner.addresses.release(gone, until)
+            self._releasing -= gone
+            self._has_room(server)
+
+    def _has_room(self, server: ServerRecord) -> None:
+        """Those who found none may find some now."""
+        server.facts.room_problem = None
+        self._mark(self._provisioner.starved(), wake=True)
+        self._services.placer.wake()
+
+    def _agent(self, server: WireGuardServer) -> AgentClient:
+        name = agent_name(server.metadata.namespace, server.metadata.name)
+        context = self._services.authority.context()
+        return AgentClient(self._services.http, context, server.spec.data_plane.host.url, name)
+
+
+def _is_provided_for(verdict: Verdict) -> bool:
+    """Whether a peer gets addresses and keys. One that is only switched off does, to be ready when it is back."""
+    objection = verdict.objection
+    return objection is None or objection.accepted or objection.reason is Reason.SERVER_DISABLED
