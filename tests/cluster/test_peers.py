@@ -1,88 +1,61 @@
 """What becomes of peers: keys, addresses, duplicates, and things done in an unexpected order."""
 
-import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from isp import apply_peer, apply_server, reason, status
 
-from tools.lab import Lab, sh, wait_for
+from tools.lab import Lab, wait_for
 from wireguard_operator.domain.keys import generate_pair
 
 
-def apply(lab: Lab, name: str, **spec: object) -> None:
-    lab.kubectl("apply", "-f", "-", stdin=json.dumps(
-        {"apiVersion": "wireguard.dotmac.io/v1alpha1", "kind": "WireGuardPeer", "metadata": {"name": name},
-         "spec": {"serverRef": {"name": "berlin"}, **spec}}
-    ))  # fmt: skip
-
-
-def status(lab: Lab, name: str) -> dict:
-    return lab.get("wgp", name).get("status", {})
-
-
-def reason(lab: Lab, name: str, kind: str = "Ready") -> str:
-    found = [c for c in status(lab, name).get("conditions", ()) if c["type"] == kind]
-    return found[0]["reason"] if found else ""
-
-
-def device(lab: Lab) -> dict[str, str]:
-    """Allowed IPs by public key, as the server's device has them."""
-    shown = sh("ip", "netns", "exec", lab.server_netns, "wg", "show", lab.interface, "allowed-ips")
-    return dict(line.split("\t") for line in shown.splitlines())
-
-
 @pytest.fixture
-def server(lab: Lab) -> Iterator[Lab]:
-    """A dual-stack server whose host has joined."""
-    lab.kubectl("apply", "-f", "-", stdin=json.dumps(
-        {"apiVersion": "wireguard.dotmac.io/v1alpha1", "kind": "WireGuardServer", "metadata": {"name": "berlin"},
-         "spec": {"endpoint": {"host": "192.0.2.1"}, "networks": ["10.8.0.0/29", "fd00:8::/64"],
-                  "dataPlane": {"host": {"url": lab.agent_url}}}}
-    ))  # fmt: skip
+def server(lab: Lab) -> Lab:
+    """A small dual-stack server whose host has joined."""
+    apply_server(lab, networks=["10.8.0.0/29", "fd00:8::/64"])
     lab.start_controller()
     lab.join_host()
     lab.wait_ready("wgs", "berlin")
-    yield lab
+    return lab
 
 
 def test_a_peer_has_one_address_of_each_network_on_the_device_and_in_its_configuration(server: Lab) -> None:
-    apply(server, "alice")
+    apply_peer(server, "alice")
     server.wait_ready("wgp", "alice")
     shown = status(server, "alice")
     assert shown["addresses"] == ["10.8.0.2/32", "fd00:8::2/128"]
-    assert device(server) == {shown["publicKey"]: "10.8.0.2/32 fd00:8::2/128"}
+    assert server.host.allowed_ips() == {shown["publicKey"]: "10.8.0.2/32 fd00:8::2/128"}
     assert "Address = 10.8.0.2/32, fd00:8::2/128" in server.configuration("alice")
 
 
 def test_a_device_that_keeps_its_key_gets_a_configuration_without_one(server: Lab) -> None:
     public = generate_pair().public
-    apply(server, "alice", publicKey=public)
+    apply_peer(server, "alice", publicKey=public)
     server.wait_ready("wgp", "alice")
-    assert public in device(server)
+    assert public in server.host.allowed_ips()
     secret = server.get("secret", "alice-wireguard")
-    assert secret["data"].keys() == {"publicKey", "wg0.conf"}
+    assert secret["data"].keys() == {"publicKey", "wg0.conf", "keySource"}
     assert f"# PrivateKey = the one whose public key is {public}" in server.configuration("alice")
 
 
 def test_of_two_peers_with_one_key_the_older_is_served_and_the_other_comes_up_when_it_goes(server: Lab) -> None:
     public = generate_pair().public
-    apply(server, "old", publicKey=public)
+    apply_peer(server, "old", publicKey=public)
     server.wait_ready("wgp", "old")
     # Creation times have whole seconds, and between equals the UID decides.
     created = datetime.fromisoformat(server.get("wgp", "old")["metadata"]["creationTimestamp"])
     wait_for("another second", lambda: datetime.now(UTC) > created + timedelta(seconds=1.1))
-    apply(server, "young", publicKey=public)
+    apply_peer(server, "young", publicKey=public)
     wait_for("the duplicate to be told", lambda: reason(server, "young") == "DuplicatePublicKey")
-    assert device(server) == {public: "10.8.0.2/32 fd00:8::2/128"}
+    assert server.host.allowed_ips() == {public: "10.8.0.2/32 fd00:8::2/128"}
     assert reason(server, "old") == "Ready"
     server.kubectl("delete", "wgp", "old")
     server.wait_ready("wgp", "young")
-    assert device(server) == {public: "10.8.0.3/32 fd00:8::3/128"}
+    assert server.host.allowed_ips() == {public: "10.8.0.3/32 fd00:8::3/128"}
 
 
 def test_a_secret_that_was_deleted_by_mistake_comes_back_with_the_same_keys(server: Lab) -> None:
-    apply(server, "alice")
+    apply_peer(server, "alice")
     server.wait_ready("wgp", "alice")
     before = server.get("secret", "alice-wireguard")
     server.kubectl("delete", "secret", "alice-wireguard")
@@ -92,10 +65,10 @@ def test_a_secret_that_was_deleted_by_mistake_comes_back_with_the_same_keys(serv
 
 def test_a_full_pool_is_told_and_the_others_are_served(server: Lab) -> None:
     for name in "abcdef":
-        apply(server, name)
+        apply_peer(server, name)
     wait_for("the sixth to be told", lambda: reason(server, "f") == "PoolExhausted" or _exhausted(server) == 1)
     assert _exhausted(server) == 1
-    wait_for("the others on the device", lambda: len(device(server)) == 5)
+    wait_for("the others on the device", lambda: len(server.host.allowed_ips()) == 5)
 
 
 def _exhausted(lab: Lab) -> int:
@@ -113,6 +86,6 @@ def test_a_peer_applied_before_its_server_says_so_and_comes_up_with_it(lab: Lab)
 
 def test_a_stranger_s_secret_is_never_overwritten(server: Lab) -> None:
     server.kubectl("create", "secret", "generic", "alice-wireguard", "--from-literal=mine=yes")
-    apply(server, "alice")
+    apply_peer(server, "alice")
     wait_for("the conflict to be told", lambda: reason(server, "alice") == "SecretConflict")
     assert server.get("secret", "alice-wireguard")["data"].keys() == {"mine"}

@@ -29,7 +29,7 @@ def test_no_private_key_is_in_any_object_but_secrets_nor_in_any_log_or_command_l
          "spec": {"serverRef": {"name": "berlin"}}}
     ))  # fmt: skip
     wait_for("bob's trouble", lambda: tunnel.get("wgp", "bob")["status"]["phase"] == "Failed")
-    tunnel.agent.end(kill=True)
+    tunnel.host.agent.end(kill=True)
     tunnel.kubectl("patch", "wgp", "alice", "--type=merge", "-p", '{"spec":{"enabled":false}}')
     wait_for(
         "the controller to notice", lambda: "AgentUnreachable" in tunnel.kubectl("get", "wgs", "berlin", "-o", "yaml")
@@ -40,7 +40,7 @@ def test_no_private_key_is_in_any_object_but_secrets_nor_in_any_log_or_command_l
     places = {
         "objects": tunnel.kubectl("get", KINDS, "-o", "yaml", "--show-managed-fields"),
         "controller log": tunnel.controller.log.read_text(),
-        "agent log": tunnel.agent.log.read_text(),
+        "agent log": tunnel.host.agent.log.read_text(),
         "command lines": " ".join(_command_lines()),
     }
     assert "alice" in places["objects"] and "berlin" in places["controller log"] and places["agent log"]

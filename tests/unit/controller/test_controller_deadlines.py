@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from wireguard_operator.api.base import Key
 from wireguard_operator.controller.deadlines import Deadlines
 
@@ -41,6 +43,50 @@ def test_an_extended_or_withdrawn_deadline_is_not_called_at_its_old_time() -> No
     deadlines.set(BOB, later(10))
     deadlines.set(BOB, None)
     clock.now = later(20)
+    deadlines.look()
+    assert called == []
+    clock.now = later(50)
+    deadlines.look()
+    assert called == [ALICE]
+
+
+@pytest.mark.parametrize(("first", "second", "at"), [(None, 10, 10), (50, 10, 10), (10, 50, 10), (10, 10, 10)])
+def test_a_wish_for_a_sooner_look_never_puts_off_the_one_that_was_due(first: int | None, second: int, at: int) -> None:
+    clock, called = Clock(), list[Key]()
+    deadlines = Deadlines(clock, called.append)
+    if first is not None:
+        deadlines.set(ALICE, later(first))
+    deadlines.set(ALICE, later(second), sooner=True)
+    clock.now = later(at - 1)
+    deadlines.look()
+    assert called == []
+    clock.now = later(at)
+    deadlines.look()
+    assert called == [ALICE]
+    clock.now = later(100)
+    deadlines.look()
+    assert called == [ALICE], "whoever is called says anew when the next look is due"
+
+
+def test_a_sooner_look_of_one_peer_is_no_matter_of_another_one() -> None:
+    clock, called = Clock(), list[Key]()
+    deadlines = Deadlines(clock, called.append)
+    deadlines.set(BOB, later(50))
+    deadlines.set(ALICE, later(60), sooner=True)
+    clock.now = later(55)
+    deadlines.look()
+    assert called == [BOB]
+    clock.now = later(60)
+    deadlines.look()
+    assert called == [BOB, ALICE]
+
+
+def test_after_a_sooner_look_the_plain_wish_counts_again() -> None:
+    clock, called = Clock(), list[Key]()
+    deadlines = Deadlines(clock, called.append)
+    deadlines.set(ALICE, later(10), sooner=True)
+    deadlines.set(ALICE, later(50))
+    clock.now = later(49)
     deadlines.look()
     assert called == []
     clock.now = later(50)

@@ -1,29 +1,100 @@
 """The life cycle of a peer: what keeps it off the device, in which order, and until when."""
 
-from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 import pytest
 
-from wireguard_operator.api.peer import WireGuardPeer
+from tests.unit.domain.objects import FUTURE, LATER, NOW, PAST, hours, peer, server
+from wireguard_operator.api.base import Key
+from wireguard_operator.api.reasons import Reason
 from wireguard_operator.api.server import WireGuardServer
-from wireguard_operator.domain.lifecycle import Situation, judge
+from wireguard_operator.domain.conditions import Problem
+from wireguard_operator.domain.lifecycle import Situation, Verdict, judge, unplaced
 
-NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-PAST, FUTURE, LATER = "2026-06-01T11:00:00Z", "2026-06-01T13:00:00Z", "2026-06-01T14:00:00Z"
+BERLIN = Key("isp", "berlin")
+
+# All situations, and the rule by which each is decided, as data. ---------------------------------------------------
+
+PRECEDENCE: tuple[tuple[str, str | None, str, str, bool], ...] = (
+    # what is so, unless this is so, too: reason, phase, and whether it is what the object asks for
+    ("not admitted", None, "ServerNotAllowed", "Failed", False),
+    ("server missing", None, "ServerNotFound", "Pending", False),
+    ("server deleting", "seated", "ServerDeleting", "Pending", False),
+    ("disabled", None, "Disabled", "Disabled", True),
+    ("expired", None, "Expired", "Expired", True),
+    ("suspended", None, "Suspended", "Suspended", True),
+    ("server disabled", None, "ServerDisabled", "Pending", False),
+)
+"""What is in no line, maintenance for one, keeps nobody off the device."""
+
+PEERS: dict[str, dict[str, Any]] = {
+    "disabled": {"enabled": False},
+    "expired": {"expiresAt": PAST},
+    "suspended": {"suspensions": [{"reason": "abuse"}]},
+}
+SERVERS: dict[str, dict[str, Any]] = {
+    "server deleting": {"deleting": True},
+    "server disabled": {"enabled": False},
+    "server in maintenance": {"maintenance": {"enabled": True}},
+}
+GOLD = {"matchLabels": {"tier": "gold"}}
+ADMISSIONS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "Same": ({"from": "Same"}, {"tier": "gold"}),
+    "All": ({"from": "All"}, {}),
+    "Selector that matches": ({"from": "Selector", "selector": GOLD}, {"tier": "gold"}),
+    "Selector that does not": ({"from": "Selector", "selector": GOLD}, {"tier": "tin"}),
+}
+ADMITTED = {("own", name) for name in ADMISSIONS} | {("other", "All"), ("other", "Selector that matches")}
 
 
-def server(**meta: object) -> WireGuardServer:
-    return WireGuardServer.model_validate(
-        {
-            "metadata": {"name": "berlin", "namespace": "isp", **meta},
-            "spec": {
-                "endpoint": {"host": "vpn.example.net"},
-                "networks": ["10.8.0.0/24"],
-                "dataPlane": {"host": {"url": "https://192.0.2.1:8443"}},
-            },
-        }
-    )
+def subsets(names: dict[str, Any]) -> list[frozenset[str]]:
+    return [
+        frozenset(name for name, there in zip(names, chosen, strict=True) if there)
+        for chosen in product((False, True), repeat=len(names))
+    ]
+
+
+SERVER_STATES = [frozenset({"server missing"}), *subsets(SERVERS)]
+
+
+def found(state: frozenset[str], admission: str) -> WireGuardServer | None:
+    if "server missing" in state:
+        return None
+    spec = {name: value for part in state for name, value in SERVERS[part].items()}
+    return server(allowedNamespaces=ADMISSIONS[admission][0], **spec)
+
+
+@pytest.mark.parametrize("home", ["own", "other"])
+@pytest.mark.parametrize("admission", ADMISSIONS)
+@pytest.mark.parametrize("state", SERVER_STATES, ids=lambda state: ", ".join(sorted(state)) or "server as usual")
+def test_the_first_rule_that_applies_decides(home: str, admission: str, state: frozenset[str]) -> None:
+    berlin = found(state, admission)
+    for specs, seated in product(subsets(PEERS), (False, True)):
+        so = set(specs | state) | ({"seated"} if seated else set())
+        # A server that does not exist admits nobody from elsewhere.
+        if home == "other" and ("server missing" in state or (home, admission) not in ADMITTED):
+            so.add("not admitted")
+        spec = {name: value for part in specs for name, value in PEERS[part].items()}
+        alice = peer(namespace="isp" if home == "own" else "tenant", **spec)
+        verdict = judge(Situation(alice, BERLIN, berlin, NOW, ADMISSIONS[admission][1], seated))
+        expected = next((line for line in PRECEDENCE if line[0] in so and line[1] not in so), None)
+        assert verdict.admitted is (expected is None), so
+        if expected is None:
+            assert verdict.objection is None and verdict.accepted.status is True
+            continue
+        assert verdict.objection is not None
+        _, _, reason, phase, accepted = expected
+        assert (verdict.objection.reason, verdict.objection.phase, verdict.objection.accepted) == (
+            reason,
+            phase,
+            accepted,
+        ), so
+        assert verdict.accepted.status is accepted
+        assert verdict.accepted.reason == ("Accepted" if accepted else reason)
+
+
+# Time. -------------------------------------------------------------------------------------------------------------
 
 
 def lock(reason: str, **window: str) -> dict[str, str]:
@@ -35,42 +106,94 @@ def lock(reason: str, **window: str) -> dict[str, str]:
     [
         ({}, None, None),
         ({"enabled": False}, "Disabled", None),
+        ({"enabled": False, "expiresAt": FUTURE}, "Disabled", FUTURE),
         ({"expiresAt": PAST}, "Expired", None),
         ({"expiresAt": "2026-06-01T12:00:00Z"}, "Expired", None),
+        ({"expiresAt": "2026-06-01T12:00:01Z"}, None, "2026-06-01T12:00:01Z"),
         ({"expiresAt": FUTURE}, None, FUTURE),
+        ({"expiresAt": PAST, "suspensions": [lock("abuse", until=FUTURE)]}, "Expired", FUTURE),
         ({"suspensions": [lock("abuse")]}, "Suspended", None),
+        ({"suspensions": [lock("abuse", since=PAST)]}, "Suspended", None),
+        ({"suspensions": [lock("abuse", since="2026-06-01T12:00:00Z")]}, "Suspended", None),
         ({"suspensions": [lock("abuse", until=PAST)]}, None, None),
+        ({"suspensions": [lock("abuse", until="2026-06-01T12:00:00Z")]}, None, None),
         ({"suspensions": [lock("abuse", until=FUTURE)]}, "Suspended", FUTURE),
         ({"suspensions": [lock("abuse", since=FUTURE)]}, None, FUTURE),
         ({"suspensions": [lock("abuse", since=FUTURE, until=LATER)]}, None, FUTURE),
+        ({"suspensions": [lock("abuse", since=PAST, until=LATER)]}, "Suspended", LATER),
         ({"suspensions": [lock("abuse", until=PAST), lock("non-payment")]}, "Suspended", None),
+        ({"suspensions": [lock("abuse", until=LATER), lock("x", until=FUTURE)]}, "Suspended", FUTURE),
+        ({"suspensions": [lock("abuse", since=LATER), lock("x", until=FUTURE)]}, "Suspended", FUTURE),
         ({"suspensions": [lock("abuse", until=LATER)], "expiresAt": FUTURE}, "Suspended", FUTURE),
-        ({"enabled": False, "expiresAt": PAST, "suspensions": [lock("abuse")]}, "Disabled", None),
-        ({"expiresAt": PAST, "suspensions": [lock("abuse")]}, "Expired", None),
+        ({"suspensions": [lock("abuse", until=FUTURE)], "expiresAt": LATER}, "Suspended", FUTURE),
     ],
 )
-def test_the_verdict_follows_from_the_specification_and_the_time(
+def test_the_clock_decides_at_the_very_second_and_the_next_moment_is_known(
     spec: dict[str, Any], reason: str | None, until: str | None
 ) -> None:
-    verdict = judge(Situation(peer(spec), server(), NOW))
+    verdict = judge(Situation(peer(**spec), BERLIN, server(), NOW))
     assert (verdict.objection.reason if verdict.objection else None) == reason
-    assert verdict.admitted is (reason is None)
-    assert verdict.until == (datetime.fromisoformat(until) if until else None)
+    assert verdict.until == (peer(expiresAt=until).spec.expires_at if until else None)
 
 
-def test_every_active_lock_is_named_with_who_and_until_when() -> None:
+def test_at_the_moment_that_was_foretold_the_verdict_is_another_one() -> None:
+    alice = peer(suspensions=[lock("abuse", since=FUTURE, until=LATER)], expiresAt="2026-06-01T15:00:00Z")
+    now, course = NOW, list[str]()
+    while True:
+        verdict = judge(Situation(alice, BERLIN, server(), now))
+        course.append(str(verdict.objection.reason) if verdict.objection else "admitted")
+        if verdict.until is None:
+            break
+        now = verdict.until
+    assert course == ["admitted", "Suspended", "admitted", "Expired"]
+
+
+def test_what_is_wrong_with_the_server_does_not_hide_when_time_changes_something() -> None:
+    assert judge(Situation(peer(expiresAt=FUTURE), BERLIN, None, NOW)).until == hours(1)
+    problem = Problem(Reason.NO_SERVER_AVAILABLE, "none")
+    verdict = unplaced(peer(expiresAt=FUTURE), problem, NOW)
+    assert verdict.until == hours(1) and not verdict.admitted
+    assert (verdict.accepted.status, verdict.accepted.reason) == (False, "NoServerAvailable")
+
+
+# Messages. ---------------------------------------------------------------------------------------------------------
+
+
+def message(verdict: Verdict) -> str:
+    assert verdict.objection is not None
+    return verdict.objection.message
+
+
+def test_a_tenant_is_not_told_whether_another_ones_server_exists_or_how_it_is() -> None:
+    alice = peer(namespace="tenant", enabled=False)
+    servers = [found(state, name) for state in SERVER_STATES for name in ("Same", "Selector that does not")]
+    verdicts = {judge(Situation(alice, BERLIN, berlin, NOW, {"tier": "tin"}, True)) for berlin in servers}
+    assert [verdict.objection.reason for verdict in verdicts if verdict.objection] == ["ServerNotAllowed"]
+
+
+def test_every_lock_in_force_is_named_with_who_and_until_when() -> None:
     spec = {"suspensions": [lock("abuse", by="noc"), lock("non-payment", until=FUTURE), lock("gone", until=PAST)]}
-    objection = judge(Situation(peer(spec), server(), NOW)).objection
-    assert objection is not None
-    assert objection.message == f"abuse by noc; non-payment until {FUTURE}"
+    verdict = judge(Situation(peer(**spec), BERLIN, server(), NOW))
+    assert message(verdict) == f"abuse by noc; non-payment until {FUTURE}"
 
 
-def test_the_server_comes_before_all_that_the_peer_says() -> None:
-    for found, reason in ((None, "ServerNotFound"), (server(deletionTimestamp=PAST), "ServerDeleting")):
-        objection = judge(Situation(peer({"enabled": False}), found, NOW)).objection
-        assert objection is not None and objection.reason == reason and not objection.accepted
+@pytest.mark.parametrize(
+    ("spec", "berlin", "words"),
+    [
+        ({}, None, ("WireGuardServer berlin in namespace isp", "spec.serverRef")),
+        ({}, server(deleting=True), ("WireGuardServer berlin", "being deleted")),
+        ({}, server(enabled=False), ("WireGuardServer berlin", "spec.enabled")),
+        ({"enabled": False}, server(), ("spec.enabled",)),
+        ({"expiresAt": PAST}, server(), (PAST, "spec.expiresAt")),
+    ],
+)
+def test_messages_name_the_field_or_object_and_its_value(
+    spec: dict[str, Any], berlin: WireGuardServer | None, words: tuple[str, ...]
+) -> None:
+    text = message(judge(Situation(peer(**spec), BERLIN, berlin, NOW)))
+    assert [word for word in words if word not in text] == []
 
 
-def peer(spec: dict[str, Any]) -> WireGuardPeer:
-    meta = {"name": "alice", "namespace": "isp"}
-    return WireGuardPeer.model_validate({"metadata": meta, "spec": {"serverRef": {"name": "berlin"}, **spec}})
+def test_a_tenant_is_told_which_field_of_the_server_would_let_it_in() -> None:
+    text = message(judge(Situation(peer(namespace="tenant"), BERLIN, server(), NOW)))
+    assert "namespace tenant" in text and "berlin of namespace isp" in text and "spec.allowedNamespaces" in text
