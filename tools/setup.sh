@@ -54,5 +54,5 @@ else
     step 2/3 "Python packages are there"
 fi
 
-step 3/3 "control plane and wireguard-go (the first time they are built from source, about six minutes)"
+step 3/3 "control plane, wireguard-go and kstatus (the first time they are built from source, about eight minutes)"
 .venv/bin/python -m tools.controlplane binaries >/dev/null

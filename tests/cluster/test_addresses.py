@@ -26,9 +26,10 @@ def addresses(lab: Lab, name: str) -> list[str]:
 
 def test_static_addresses_are_kept_for_those_who_name_them_and_troubles_are_told(lab: Lab) -> None:
     lab.controller.end()
-    # By age, b would be given the address that c names.
+    # By age, b would be given the address that c names. Ages are told in whole seconds.
     for name, spec in {"b": {}, "c": {"addresses": ["10.8.0.2"]}, "d": {"addresses": ["10.8.0.2"]}}.items():
         apply_peer(lab, name, **spec)
+        _wait_to_be_older(lab, name)
     apply_peer(lab, "outside", addresses=["10.9.0.2"])
     apply_peer(lab, "family", addresses=["fd00::2"])
     apply_peer(lab, "server", addresses=["10.8.0.1"])
@@ -124,8 +125,7 @@ def test_a_routed_prefix_leads_behind_the_peer_and_overlaps_lose_to_the_older(la
     sh("ip", "-n", lab.client_netns, "address", "add", "10.20.0.1/32", "dev", "lo")
     ping = ("ip", "netns", "exec", lab.host.netns, "ping", "-n", "-c1", "-W1", "10.20.0.1")
     wait_for("a ping to the network behind the peer", lambda: sh(*ping), 15)
-    created = lab.get("wgp", "alice")["metadata"]["creationTimestamp"]
-    wait_for("another second", lambda: lab.kubectl("get", "ns", lab.namespace) and _now(lab) > created)
+    _wait_to_be_older(lab, "alice")
     apply_peer(lab, "bob", routes=["10.20.30.0/24", "10.21.0.0/16", "10.8.0.0/16"])
     wait_for("bob to be told", lambda: reason(lab, "bob") == "RouteConflict")
     said = condition(lab, "bob", "AddressAllocated")["message"]
@@ -139,11 +139,16 @@ def test_a_routed_prefix_leads_behind_the_peer_and_overlaps_lose_to_the_older(la
     assert list(lab.host.allowed_ips().values()) == ["10.8.0.3/32 10.20.30.0/24"]
 
 
-def _now(lab: Lab) -> str:
-    """The API server's idea of this second."""
-    made = json.loads(lab.kubectl("create", "configmap", "clock", "-o", "json", "--dry-run=server"))
-    now: str = made["metadata"]["creationTimestamp"]
-    return now
+def _wait_to_be_older(lab: Lab, name: str) -> None:
+    """Until whatever is made next is younger than the peer."""
+
+    def now() -> str:
+        made = json.loads(lab.kubectl("create", "configmap", "clock", "-o", "json", "--dry-run=server"))
+        text: str = made["metadata"]["creationTimestamp"]
+        return text
+
+    created = lab.get("wgp", name)["metadata"]["creationTimestamp"]
+    wait_for("another second", lambda: now() > created)
 
 
 def test_lost_blocks_are_written_anew_from_what_the_statuses_say(lab: Lab) -> None:

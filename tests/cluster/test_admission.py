@@ -2,10 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import yaml
 from admission_objects import BLOCK, PEER, PLURALS, SERVER, Admission, Body, fields, spec_schema, with_value
 
 from tools.controlplane import ControlPlane
@@ -73,14 +71,6 @@ def test_every_field_is_explained(admission: Admission, kind: str) -> None:
 )
 def test_kubectl_explains_a_field(admission: Admission, path: str, text: str) -> None:
     wait_for(f"{path} to be explained", lambda: text in admission.plane.kubectl("explain", path))
-
-
-@pytest.mark.parametrize(
-    "path", sorted((REPOSITORY / "manifests" / "samples").glob("*.yaml")), ids=lambda path: path.name
-)
-def test_every_sample_is_accepted(admission: Admission, path: Path) -> None:
-    for body in yaml.safe_load_all(path.read_text()):
-        assert admission.try_out(body)
 
 
 def test_the_generated_files_are_those_of_the_models() -> None:

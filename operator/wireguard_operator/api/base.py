@@ -116,6 +116,7 @@ class Kind:
     description: str
     columns: tuple[Column, ...] = field(default=())
     selectable: tuple[str, ...] = field(default=())
+    categories: tuple[str, ...] = ("wireguard",)
     spec_rules: tuple[dict[str, str], ...] = field(default=())
 
     @property

@@ -66,6 +66,7 @@ BLOCK = Kind(
     short_names=("wgab",),
     model=WireGuardAddressBlock,
     description="A slice of a server's network and who holds its addresses. Written by the operator; do not edit.",
+    categories=(),  # `kubectl get wireguard` is about what people made
     selectable=(".spec.serverName",),
     spec_rules=(
         rule(

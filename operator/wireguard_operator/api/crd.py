@@ -60,7 +60,7 @@ def definition(kind: Kind) -> dict[str, Any]:
                 "plural": kind.plural,
                 "singular": kind.singular,
                 "shortNames": list(kind.short_names),
-                "categories": ["wireguard"],
+                "categories": list(kind.categories),
             },
             "scope": "Namespaced",
             "versions": [version],

@@ -19,17 +19,18 @@ import kopf
 
 from ..kube.client import KubeClient
 from ..kube.errors import KubeError
-from . import authority, handlers
-from .cache import Cache
-from .event_recorder import EventRecorder
-from .finalizer import Finalizer
+from .agents import authority
 from .placer import Placer
-from .secret_store import SecretStore
+from .server.finalizer import Finalizer
 from .services import Services
 from .settings import Settings, configure_kopf
-from .status_writer import StatusWriter
 from .supervisor import Supervisor
-from .sweep import Sweep
+from .watch import handlers
+from .watch.cache import Cache
+from .watch.sweep import Sweep
+from .writes.event_recorder import EventRecorder
+from .writes.secret_store import SecretStore
+from .writes.status_writer import StatusWriter
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from ..api.peer import WireGuardPeer
 from ..domain import lifecycle, networks
 from ..domain.conditions import Problem, is_true
 from ..domain.placement import Candidate, choose
-from .cache import Cache
-from .records import PeerRecord, ServerRecord
+from .watch.cache import Cache
+from .watch.records import PeerRecord, ServerRecord
 
 logger = logging.getLogger(__name__)
 

@@ -9,13 +9,13 @@ from datetime import datetime
 import aiohttp
 
 from ..kube.client import KubeClient
-from .authority import Authority
-from .cache import Cache
-from .event_recorder import EventRecorder
+from .agents.authority import Authority
 from .placer import Placer
-from .secret_store import SecretStore
 from .settings import Settings
-from .status_writer import StatusWriter
+from .watch.cache import Cache
+from .writes.event_recorder import EventRecorder
+from .writes.secret_store import SecretStore
+from .writes.status_writer import StatusWriter
 
 
 @dataclass(frozen=True, slots=True)

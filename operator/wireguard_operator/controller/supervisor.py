@@ -6,9 +6,9 @@ import asyncio
 import logging
 
 from ..api.base import Key
-from .pipeline import Pipeline
-from .records import PeerRecord, ServerRecord
+from .server.pipeline import Pipeline
 from .services import Services
+from .watch.records import PeerRecord, ServerRecord
 
 logger = logging.getLogger(__name__)
 

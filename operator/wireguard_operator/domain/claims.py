@@ -54,7 +54,7 @@ class Claims:
             insort(self._by_key.setdefault(public_key, []), claim)
             if before is not None and self.holder(public_key) == claim.peer:
                 affected.add(before)
-        return affected - {claim.peer}
+        return affected
 
     def withdraw(self, peer: Key) -> set[Key]:
         """Take all claims of the peer back; the peers that come up in its place."""

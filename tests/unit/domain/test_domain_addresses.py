@@ -205,6 +205,9 @@ def test_what_a_crash_between_two_writes_left_over_is_given_back_whatever_is_rea
     assert str(p.address_of("uid-a")) == "10.8.0.9"
     assert take(p, "a", "10.8.0.200", rest_until=hours(1)) == "10.8.0.200"
     assert [b.resting for b in p.changed()] == [{ip_address("10.8.0.9"): Rest(hours(1), "isp/a")}]
+    for number in range(130, 200):
+        both = (block((f"10.8.0.{number}", "a")), block(("10.8.0.9", "a")))[::turn]
+        assert str(pool(blocks=both).address_of("uid-a")) == "10.8.0.9"
     q = pool(blocks=(block(("10.8.0.9", "a")), block(("10.8.0.200", "a"))))
     q.release("uid-a")
     assert [b.held for b in q.blocks()] == [{}, {}] and q.owners() == frozenset()
@@ -215,6 +218,37 @@ def test_an_address_outside_of_the_network_is_only_given_back() -> None:
     assert p.owners() == {"uid-c"}
     assert (take(p, "a", rest_until=hours(1)), take(p, "b"), take(p, "c")) == ("10.8.0.2", "10.8.0.3", "10.8.0.5")
     assert {str(address) for b in p.blocks() for address in b.held} == {"10.8.0.2", "10.8.0.3", "10.8.0.5"}
+
+
+def test_a_block_that_was_full_is_looked_at_again_when_something_of_it_is_free() -> None:
+    p = pool("10.8.0.0/22")
+    for number in range(260):
+        take(p, str(number))
+    p.release("uid-200", hours(1))
+    p.release("uid-7")
+    assert [take(p, "a"), take(p, "b")] == ["10.8.0.9", "10.8.1.6"]
+    assert [str(p.take(holder(name), hours(1))) for name in "cd"] == ["10.8.0.202", "10.8.1.7"]
+
+
+def test_an_address_that_rests_before_a_full_block_is_given_out_in_its_time() -> None:
+    p = pool("10.8.0.0/22")
+    for number in range(260):
+        take(p, str(number))
+    p.release("uid-7", hours(1))
+    assert take(p, "a") == "10.8.1.6"
+    assert str(p.take(holder("b"), hours(1))) == "10.8.0.9"
+
+
+def test_a_resting_address_that_was_taken_back_is_not_the_next_to_be_free() -> None:
+    p = pool("10.8.0.0/29")
+    for number in range(5):
+        take(p, str(number))
+    p.release("uid-0", hours(1))
+    p.release("uid-1", hours(2))
+    p.take(Holder("made-anew", "isp/0"), NOW, ip_address("10.8.0.2"))
+    with pytest.raises(PoolExhausted) as error:
+        take(p, "x")
+    assert error.value.until == hours(2)
 
 
 def test_one_address_that_rests_does_not_slow_down_ten_thousand_peers() -> None:

@@ -86,7 +86,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_holder_is_always_the_oldest_claimant_and_whoever_it_concerns_is_named(
     steps: list[tuple[str, int, set[str]]],
 ) -> None:

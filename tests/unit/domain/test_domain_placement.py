@@ -140,7 +140,9 @@ def test_no_server_matches_the_selector() -> None:
 
 
 def test_servers_that_do_not_match_are_not_told_among_those_that_were_passed_over() -> None:
-    said = chosen(candidate("other"), candidate("gold", peers=10, labels=GOLD), selector={"matchLabels": GOLD})
+    said = chosen(
+        candidate("other", peers=10), candidate("gold", peers=10, labels=GOLD), selector={"matchLabels": GOLD}
+    )
     assert said == "isp/gold is full (10 of 10 peers)"
 
 

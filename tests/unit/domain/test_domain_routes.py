@@ -95,6 +95,14 @@ def test_a_prefix_that_is_given_up_goes_to_the_one_that_waits() -> None:
     assert granted(routes, OLD) == [] and routes.withdraw(OLD.peer) == set()
 
 
+def test_a_peer_that_was_made_anew_stands_behind_those_that_are_older_now() -> None:
+    routes = table((OLD, ("10.9.0.0/16",)), (MIDDLE, ("10.9.1.0/24",)))
+    again = Claim(NEW.created, "another-uid", OLD.peer)
+    assert routes.enter(again, nets("10.9.0.0/16")) == {MIDDLE.peer}
+    assert routes.enter(MIDDLE, nets("10.9.1.0/24")) == {OLD.peer}
+    assert granted(routes, MIDDLE) == ["10.9.1.0/24"] and granted(routes, again) == []
+
+
 def test_asking_for_the_same_again_changes_nothing() -> None:
     routes = table((OLD, ("10.9.0.0/16",)), (NEW, ("10.9.1.0/24", "192.0.2.0/24")))
     for one, prefixes in ((OLD, ("10.9.0.0/16",)), (NEW, ("10.9.1.0/24", "192.0.2.0/24"))):
@@ -210,4 +218,4 @@ class Routes(RuleBasedStateMachine):
 
 
 TestRoutes = Routes.TestCase
-TestRoutes.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestRoutes.settings = settings(max_examples=70, stateful_step_count=30, deadline=None)

@@ -60,7 +60,7 @@ some_rings = st.one_of(
 
 
 @given(some_rings, st.text(max_size=20))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_ring_is_read_back_as_it_was_written_and_so_is_the_configuration(wanted: KeyRing, config: str) -> None:
     body = secret(peer_data(wanted, config))
     assert read_ring(body) == wanted

@@ -50,6 +50,9 @@ SITUATIONS: dict[str, tuple[dict[str, Any], dict[str, Any], str, tuple[str, ...]
     "the agent never answered": (
         KEYS | trouble("program", Reason.AGENT_UNREACHABLE), {}, "Inactive",
         (*OK[:2], F + "AgentUnreachable", ROOM, F + "AgentUnreachable"), "Reconciling"),
+    "the agent answers, but never did what it was asked": (
+        KEYS | PLANE | trouble("program", Reason.AGENT_FAILED), {}, "Degraded",
+        (*OK[:2], F + "AgentFailed", ROOM, F + "AgentFailed"), "Reconciling"),
     "the agent does not answer any more": (
         ON | trouble("program", Reason.AGENT_UNREACHABLE), {}, "Degraded",
         (*OK[:2], F + "AgentUnreachable", ROOM, F + "AgentUnreachable"), "Reconciling"),

@@ -10,9 +10,9 @@ from typing import Any
 
 import kopf
 
-from ..api.base import GROUP, VERSION, Key
-from ..domain.secrets import MANAGED_BY, MANAGER
-from ..kube.resources import NAMESPACES, PEERS, SECRETS, SERVERS
+from ...api.base import GROUP, VERSION, Key
+from ...domain.secrets import MANAGED_BY, MANAGER
+from ...kube.resources import NAMESPACES, PEERS, SECRETS, SERVERS
 from .cache import Cache
 
 DELETED = "DELETED"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from wireguard_operator.api.base import Key
-from wireguard_operator.controller.deadlines import Deadlines
+from wireguard_operator.controller.server.deadlines import Deadlines
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ALICE, BOB = Key("isp", "alice"), Key("isp", "bob")

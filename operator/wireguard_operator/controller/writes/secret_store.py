@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..api.base import Key, Resource
-from ..api.keys import PresharedKeyRef, PrivateKeyRef
-from ..api.reasons import Reason
-from ..domain import secrets
-from ..domain.conditions import Problem
-from ..domain.keys import Hidden, KeyPair
-from ..kube.client import KubeClient, Object
-from ..kube.errors import AlreadyExists, Conflict, NotFound
-from ..kube.resources import SECRETS
-from .cache import Cache
+from ...api.base import Key, Resource
+from ...api.keys import PresharedKeyRef, PrivateKeyRef
+from ...api.reasons import Reason
+from ...domain import secrets
+from ...domain.conditions import Problem
+from ...domain.keys import Hidden, KeyPair
+from ...kube.client import KubeClient, Object
+from ...kube.errors import AlreadyExists, Conflict, NotFound
+from ...kube.resources import SECRETS
+from ..watch.cache import Cache
 
 
 class ForeignSecret(Exception):

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..agent.protocol import agent_name
-from ..api.reasons import Reason
-from ..api.server import WireGuardServer
-from ..domain import client_config, secrets
-from ..domain.conditions import Problem
-from ..domain.device import Interface
-from ..domain.keys import KeyPair, generate_pair
-from ..domain.networks import Network, server_address
-from ..kube.errors import Forbidden, Invalid
-from .authority import Authority
-from .records import ServerRecord
-from .secret_store import ForeignSecret, SecretStore
+from ...agent.protocol import agent_name
+from ...api.reasons import Reason
+from ...api.server import WireGuardServer
+from ...domain import client_config, secrets
+from ...domain.conditions import Problem
+from ...domain.device import Interface
+from ...domain.keys import KeyPair, generate_pair
+from ...domain.networks import Network, server_address
+from ...kube.errors import Forbidden, Invalid
+from ..agents.authority import Authority
+from ..watch.records import ServerRecord
+from ..writes.secret_store import ForeignSecret, SecretStore
 
 KIND = "WireGuardServer"
 
@@ -29,7 +29,7 @@ class Ready:
     interface: Interface
 
 
-class ServerReconciler:
+class Identity:
     """Brings one server's Secrets about."""
 
     def __init__(self, store: SecretStore, authority: Authority) -> None:

@@ -6,16 +6,16 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from ..api.base import Key
-from ..api.reasons import Reason
-from ..api.server import WireGuardServer
-from ..domain import client_config, secrets
-from ..domain.conditions import Problem
-from ..domain.key_ring import Imports, KeyRing, next_ring
-from ..kube.errors import Forbidden, Invalid, KubeError
-from .records import PeerRecord
-from .secret_store import ForeignSecret, SecretStore
-from .services import Services
+from ...api.base import Key
+from ...api.reasons import Reason
+from ...api.server import WireGuardServer
+from ...domain import client_config, secrets
+from ...domain.conditions import Problem
+from ...domain.key_ring import Imports, KeyRing, next_ring
+from ...kube.errors import Forbidden, Invalid, KubeError
+from ..services import Services
+from ..watch.records import PeerRecord
+from ..writes.secret_store import ForeignSecret, SecretStore
 
 logger = logging.getLogger(__name__)
 

@@ -11,14 +11,14 @@ import asyncio
 import logging
 from collections.abc import Set
 
-from ..api.base import Key
-from ..domain.lifecycle import Situation, judge
-from ..kube.errors import Conflict, KubeError
-from .agent_client import AgentError
+from ...api.base import Key
+from ...domain.lifecycle import Situation, judge
+from ...kube.errors import Conflict, KubeError
+from ..agents.client import AgentError
+from ..services import Services
+from ..watch.records import ServerRecord
 from .deadlines import Deadlines
-from .records import ServerRecord
-from .server_work import ServerWork
-from .services import Services
+from .work import ServerWork
 
 logger = logging.getLogger(__name__)
 

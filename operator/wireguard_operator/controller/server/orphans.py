@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 
-from ..api.base import Key
-from ..domain.addresses import Holder
-from ..kube.client import KubeClient
-from ..kube.errors import NotFound
-from ..kube.resources import PEERS
+from ...api.base import Key
+from ...domain.addresses import Holder
+from ...kube.client import KubeClient
+from ...kube.errors import NotFound
+from ...kube.resources import PEERS
 from .address_store import AddressStore
 
 CALLS_AT_ONCE = 16

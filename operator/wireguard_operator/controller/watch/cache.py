@@ -10,41 +10,22 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
-from ..api.base import Key
-from ..api.peer import PeerStatus, WireGuardPeer
-from ..api.server import WireGuardServer
-from ..domain import usage
-from ..domain.peer_status import PeerFacts, recall
-from ..kube.client import Object
+from ...api.base import Key
+from ...api.peer import PeerStatus, WireGuardPeer
+from ...api.server import WireGuardServer
+from ...domain import usage
+from ...domain.peer_status import PeerFacts, recall
+from ...kube.client import Object
+from .listener import Listener
 from .records import PeerRecord, ServerRecord, version_of
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T", WireGuardServer, WireGuardPeer)
-
-
-class Listener(Protocol):
-    """Who does the work."""
-
-    def server_changed(self, server: Key) -> None:
-        """The server, its keys or its certificate is not as it was, or is gone."""
-        ...
-
-    def peer_changed(self, server: Key, peer: Key) -> None:
-        """A peer of the server is new, not as it was, or gone."""
-        ...
-
-    def peer_unplaced(self, peer: Key) -> None:
-        """A peer waits for a server to be chosen."""
-        ...
-
-    def status_changed(self, record: PeerRecord | ServerRecord) -> None:
-        """Somebody else wrote the status."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

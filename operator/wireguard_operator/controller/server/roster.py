@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from ..agent.protocol import Ack, PeerCounters
-from ..api.base import Key
-from ..api.reasons import Reason
-from ..domain.claims import Claims
-from ..domain.conditions import Problem
-from ..domain.device import DevicePeer
-from ..domain.key_ring import KeyRing
-from .device_link import DeviceLink
-from .records import PeerRecord
+from ...agent.protocol import Ack, PeerCounters
+from ...api.base import Key
+from ...api.reasons import Reason
+from ...domain.claims import Claims
+from ...domain.conditions import Problem
+from ...domain.device import DevicePeer
+from ...domain.key_ring import KeyRing
+from ..agents.link import DeviceLink
+from ..watch.records import PeerRecord
 from .statistics import Statistics
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 
-from ..agent.protocol import Ack, Applied, CountersPage, DeltaRequest, Snapshot
-from ..api.server import DataPlaneStatus
-from ..domain.device import Delta, DesiredState, DevicePeer, Interface
-from .agent_client import AgentClient, AgentError, BaseMismatch
+from ...agent.protocol import Ack, Applied, CountersPage, DeltaRequest, Snapshot
+from ...api.server import DataPlaneStatus
+from ...domain.device import Delta, DesiredState, DevicePeer, Interface
+from .client import AgentClient, AgentError, BaseMismatch
 
 
 class DeviceLink:

@@ -16,12 +16,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from ..api.base import API_VERSION, GROUP, Resource
-from ..api.crd import KINDS
-from ..domain.events import News
-from ..kube.client import KubeClient, Object
-from ..kube.errors import AlreadyExists, KubeError
-from ..kube.resources import EVENTS, ResourceType
+from ...api.base import API_VERSION, GROUP, Resource
+from ...api.crd import KINDS
+from ...domain.events import News
+from ...kube.client import KubeClient, Object
+from ...kube.errors import AlreadyExists, KubeError
+from ...kube.resources import EVENTS, ResourceType
 
 logger = logging.getLogger(__name__)
 

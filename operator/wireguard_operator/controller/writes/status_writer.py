@@ -7,13 +7,13 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from ..api.base import Key
-from ..domain.merge_patch import merge_patch
-from ..kube.client import KubeClient
-from ..kube.errors import Conflict, KubeError, NotFound, TooManyRequests, Unavailable
-from ..kube.resources import ResourceType
+from ...api.base import Key
+from ...domain.merge_patch import merge_patch
+from ...kube.client import KubeClient
+from ...kube.errors import Conflict, KubeError, NotFound, TooManyRequests, Unavailable
+from ...kube.resources import ResourceType
+from ..watch.records import Record
 from .event_recorder import EventRecorder
-from .records import Record
 
 logger = logging.getLogger(__name__)
 

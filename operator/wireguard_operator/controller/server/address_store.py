@@ -7,16 +7,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..api.base import API_VERSION, Key
-from ..api.block import BLOCK, WireGuardAddressBlock
-from ..api.server import WireGuardServer
-from ..domain.addresses import AddressTaken, AddressUnusable, AllocationError, Block, Holder, Pool, Rest, ServerFull
-from ..domain.networks import Address, Network
-from ..domain.secrets import MANAGED_BY, MANAGER, owner_reference
-from ..kube.client import KubeClient, Object
-from ..kube.errors import AlreadyExists, Conflict, NotFound
-from ..kube.resources import BLOCKS
-from .records import version_of
+from ...api.base import API_VERSION, Key
+from ...api.block import BLOCK, WireGuardAddressBlock
+from ...api.server import WireGuardServer
+from ...domain.addresses import AddressTaken, AddressUnusable, AllocationError, Block, Holder, Pool, Rest, ServerFull
+from ...domain.networks import Address, Network
+from ...domain.secrets import MANAGED_BY, MANAGER, owner_reference
+from ...kube.client import KubeClient, Object
+from ...kube.errors import AlreadyExists, Conflict, NotFound
+from ...kube.resources import BLOCKS
+from ..watch.records import version_of
 
 SERVER_LABEL = "wireguard.dotmac.io/server"
 

@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from ..api.base import Key, Resource
-from ..api.peer import PeerStatus, Traffic, WireGuardPeer
-from ..api.server import ServerStatus, WireGuardServer
-from ..domain import events, peer_status, server_status
-from ..domain.claims import Claim
-from ..domain.events import News
-from ..domain.peer_status import PeerFacts
-from ..domain.server_status import ServerFacts
-from ..kube.client import Object
-from ..kube.resources import PEERS, SERVERS, ResourceType
+from ...api.base import Key, Resource
+from ...api.peer import PeerStatus, Traffic, WireGuardPeer
+from ...api.server import ServerStatus, WireGuardServer
+from ...domain import events, peer_status, server_status
+from ...domain.claims import Claim
+from ...domain.events import News
+from ...domain.peer_status import PeerFacts
+from ...domain.server_status import ServerFacts
+from ...kube.client import Object
+from ...kube.resources import PEERS, SERVERS, ResourceType
 
 
 class Record(Protocol):

@@ -11,13 +11,13 @@ import ssl
 from collections.abc import Callable
 from datetime import datetime
 
-from ..agent.protocol import CONTROLLER_NAME
-from ..domain import secrets
-from ..domain.certificates import Certificate, Usage, is_current, issue, make_authority
-from ..kube.client import KubeClient
-from ..kube.errors import AlreadyExists, KubeError, NotFound
-from ..kube.resources import SECRETS
-from .agent_client import tls_context
+from ...agent.protocol import CONTROLLER_NAME
+from ...domain import secrets
+from ...domain.certificates import Certificate, Usage, is_current, issue, make_authority
+from ...kube.client import KubeClient
+from ...kube.errors import AlreadyExists, KubeError, NotFound
+from ...kube.resources import SECRETS
+from .client import tls_context
 
 SECRET_NAME = "wireguard-operator-ca"  # noqa: S105 - a name
 

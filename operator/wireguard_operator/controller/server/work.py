@@ -10,26 +10,25 @@ from collections.abc import Set
 from datetime import timedelta
 from typing import Protocol
 
-from ..agent.protocol import agent_name
-from ..api.base import Key
-from ..api.reasons import Reason
-from ..api.server import WireGuardServer
-from ..domain import events, usage
-from ..domain.claims import Claims
-from ..domain.conditions import Problem
-from ..domain.lifecycle import Situation, Verdict, judge
-from ..kube.errors import Forbidden, NotFound
-from ..kube.resources import NAMESPACES, PEERS
-from .agent_client import AgentClient, AgentError
+from ...agent.protocol import agent_name
+from ...api.base import Key
+from ...api.reasons import Reason
+from ...api.server import WireGuardServer
+from ...domain import events, usage
+from ...domain.claims import Claims
+from ...domain.conditions import Problem
+from ...domain.lifecycle import Situation, Verdict, judge
+from ...kube.resources import PEERS
+from ..agents.client import AgentClient, AgentError
+from ..agents.link import DeviceLink
+from ..services import Services
+from ..watch.records import PeerRecord, ServerRecord
 from .deadlines import Deadlines
-from .device_link import DeviceLink
-from .finalizer import Finalizer
+from .deletion import Deletion
+from .identity import Identity, Ready
 from .orphans import Orphans
 from .provisioner import Outcome, Provisioner
-from .records import PeerRecord, ServerRecord
 from .roster import Roster
-from .server_reconciler import Ready, ServerReconciler
-from .services import Services
 from .statistics import Statistics
 
 logger = logging.getLogger(__name__)
@@ -76,10 +75,10 @@ class ServerWork:
         self._link = DeviceLink()
         self._statistics = Statistics(services, claims, members)
         self._roster = Roster(self._link, claims, self._statistics, members)
-        self._own = ServerReconciler(services.secrets, services.authority)
+        self._own = Identity(services.secrets, services.authority)
         self._provisioner = Provisioner(services)
         self._orphans = Orphans(services.client, key)
-        self._finalizer = Finalizer(services.client)
+        self._deletion = Deletion(services.client, services.cache)
         self._releasing: set[str] = set()
         """UIDs whose addresses are free as soon as the device does not know them any more."""
 
@@ -103,10 +102,12 @@ class ServerWork:
         if ROOM in dirty:
             self._has_room(server)
         dirty |= await self._serve(server)
-        keeps = await self._keeps(server)
-        serving = self._judge(dirty, server, keeps=keeps)
-        well = await self._bring_about(server, serving)
-        return await self._hold(server, keeps=keeps) and well
+        keeps = await self._deletion.keeps(server, self._provisioner.addresses.holds)
+        well = await self._bring_about(server, self._judge(dirty, server, keeps=keeps))
+        if not keeps:
+            await self.take_leave()
+        await self._deletion.settle(server, keeps=keeps)
+        return well
 
     async def take_leave(self) -> None:
         """The server is gone: take its peers off the device, as far as the agent can still be reached."""
@@ -163,36 +164,6 @@ class ServerWork:
             return set(members)
         # Blocks that were lost are written anew from what the statuses say.
         return {key for key in members if reread and not store.holds(self._cache.peers[key].uid)}
-
-    async def _keeps(self, server: ServerRecord) -> bool:
-        """Whether peers are served: a server that is being deleted waits for them, unless its namespace goes, too."""
-        server.facts.waits_for = ()
-        if server.server.metadata.deletion_timestamp is None:
-            return True
-        if await self._namespace_goes():
-            return False
-        store = self._provisioner.addresses
-        seated = [key for key in self._cache.peers_of(self._key) if store.holds(self._cache.peers[key].uid)]
-        server.facts.waits_for = tuple(str(key) for key in sorted(seated))
-        return bool(seated)
-
-    async def _namespace_goes(self) -> bool:
-        try:
-            self._cache.see_namespace(await self._services.client.get(NAMESPACES, "", self._key.namespace))
-        except NotFound:
-            return True
-        except Forbidden:
-            pass  # what is known is all there is
-        return self._cache.namespace(self._key.namespace).terminating
-
-    async def _hold(self, server: ServerRecord, *, keeps: bool) -> bool:
-        """Put the finalizer on, or let a server go that waits for nobody; whether nothing is left over."""
-        if server.server.metadata.deletion_timestamp is None:
-            await self._finalizer.set(server, held=self._cache.count_of(self._key) > 0)
-        elif not keeps:
-            await self.take_leave()
-            await self._finalizer.set(server, held=False)
-        return True
 
     def _judge(self, dirty: set[Key], server: ServerRecord, *, keeps: bool) -> list[PeerRecord]:
         """Take from the desired state what does not belong there any more; the peers to provide for, oldest first."""

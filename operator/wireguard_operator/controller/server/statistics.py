@@ -10,13 +10,13 @@ import random
 import time
 from collections.abc import Mapping
 
-from ..agent.protocol import CountersPage, PeerCounters
-from ..api.base import Key
-from ..api.server import PeerCounts, ServerTraffic
-from ..domain import usage
-from ..domain.claims import Claims
-from .records import PeerRecord, ServerRecord
-from .services import Services
+from ...agent.protocol import CountersPage, PeerCounters
+from ...api.base import Key
+from ...api.server import PeerCounts, ServerTraffic
+from ...domain import usage
+from ...domain.claims import Claims
+from ..services import Services
+from ..watch.records import PeerRecord, ServerRecord
 
 
 class Statistics:

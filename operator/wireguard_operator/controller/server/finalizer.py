@@ -12,11 +12,11 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
-from ..api.base import GROUP
-from ..kube.client import KubeClient, Object
-from ..kube.errors import Conflict, KubeError, NotFound
-from ..kube.resources import SERVERS
-from .records import ServerRecord
+from ...api.base import GROUP
+from ...kube.client import KubeClient, Object
+from ...kube.errors import Conflict, KubeError, NotFound
+from ...kube.resources import SERVERS
+from ..watch.records import ServerRecord
 
 logger = logging.getLogger(__name__)
 

@@ -11,19 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ..api.base import Key
-from ..api.reasons import Reason
-from ..api.server import MAX_PEERS
-from ..domain import networks
-from ..domain.addresses import AllocationError, Holder
-from ..domain.conditions import Problem
-from ..domain.networks import Address, Network
-from ..domain.routes import RouteTable
+from ...api.base import Key
+from ...api.reasons import Reason
+from ...api.server import MAX_PEERS
+from ...domain import networks
+from ...domain.addresses import AllocationError, Holder
+from ...domain.conditions import Problem
+from ...domain.networks import Address, Network
+from ...domain.routes import RouteTable
+from ..services import Services
+from ..watch.records import PeerRecord, ServerRecord
 from .address_store import AddressStore, Request
+from .identity import Ready
 from .peer_keys import PeerKeys, Work
-from .records import PeerRecord, ServerRecord
-from .server_reconciler import Ready
-from .services import Services
 
 
 @dataclass(slots=True)

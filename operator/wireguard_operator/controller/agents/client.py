@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import aiohttp
 
-from ..agent import protocol
-from ..agent.protocol import Ack, AgentStatus, CountersPage, DeltaRequest, Snapshot
-from ..api.reasons import Reason
-from ..domain.certificates import Certificate
+from ...agent import protocol
+from ...agent.protocol import Ack, AgentStatus, CountersPage, DeltaRequest, Snapshot
+from ...api.reasons import Reason
+from ...domain.certificates import Certificate
 
 T = TypeVar("T")
 

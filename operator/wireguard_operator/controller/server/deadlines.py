@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Callable
 from datetime import datetime
 
-from ..api.base import Key
+from ...api.base import Key
 
 LOOK_SECONDS = 0.25
 

@@ -10,11 +10,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from ..api.base import Key
-from ..domain.secrets import SELECTOR
-from ..kube.client import KubeClient, Object, list_all
-from ..kube.errors import Forbidden, KubeError, NotFound
-from ..kube.resources import BLOCKS, NAMESPACES, PEERS, SECRETS, SERVERS, ResourceType
+from ...api.base import Key
+from ...domain.secrets import SELECTOR
+from ...kube.client import KubeClient, Object, list_all
+from ...kube.errors import Forbidden, KubeError, NotFound
+from ...kube.resources import BLOCKS, NAMESPACES, PEERS, SECRETS, SERVERS, ResourceType
 from .cache import Cache
 
 logger = logging.getLogger(__name__)

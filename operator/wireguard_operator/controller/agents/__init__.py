@@ -1,0 +1,1 @@
+"""The link to the agents: trust, transport, and the state that each of them holds."""

@@ -1,0 +1,1 @@
+"""What is written to the API server beside address blocks: statuses, Events and Secrets."""
