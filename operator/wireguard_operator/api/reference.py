@@ -170,9 +170,9 @@ def _kind(kind: Kind) -> list[str]:
         (c.name, f"{c.description}: `{c.path[1:]}`".removeprefix(": "), "`-o wide`" if c.priority else "")
         for c in kind.columns
     ]
-    short, together = ", ".join(f"`{name}`" for name in kind.short_names), crd["names"]["categories"][0]
-    parts = [f"## {kind.kind}", kind.description]
-    parts += [f"Short for `{kind.plural}`: {short}. With the other kinds: `kubectl get {together}`."]
+    short = ", ".join(f"`{name}`" for name in kind.short_names)
+    together = "".join(f" With the other kinds: `kubectl get {category}`." for category in kind.categories)
+    parts = [f"## {kind.kind}", kind.description, f"Short for `{kind.plural}`: {short}.{together}"]
     parts += [f"### {kind.kind}: columns", _table("column|shows|only with", columns)]
     if kind.selectable:
         selectable = ", ".join(f"`{path[1:]}`" for path in kind.selectable)
