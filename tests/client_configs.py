@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from wireguard_operator.api.peer import ClientSettings
 from wireguard_operator.api.server import ServerSpec
-from wireguard_operator.domain.client_config import render
+from wireguard_operator.domain.client_config import endpoint, render
 from wireguard_operator.domain.key_ring import ClientKeys
 from wireguard_operator.domain.keys import Hidden, KeyPair, pair_of
 
@@ -32,7 +32,7 @@ HOST, HOST_ADDRESS = "vpn.example.net", "192.0.2.1"
 LEAST_SERVER = {
     "endpoint": {"host": HOST},
     "networks": ["10.8.0.0/24"],
-    "dataPlane": {"host": {"url": "https://192.0.2.1:8443"}},
+    "dataPlane": {"type": "Host", "host": {"url": "https://192.0.2.1:8443"}},
 }
 
 
@@ -47,8 +47,13 @@ class Settings:
     server_key: str = SERVER_KEY
 
     @property
+    def endpoint(self) -> str:
+        assert self.server.endpoint is not None
+        return endpoint(self.server.endpoint.host, self.server.endpoint.port or self.server.listen_port)
+
+    @property
     def text(self) -> str:
-        return render(self.server, self.server_key, self.client, self.keys, self.addresses)
+        return render(self.server, self.server_key, self.endpoint, self.client, self.keys, self.addresses)
 
 
 def settings(

@@ -18,7 +18,7 @@ def apply_server(
     lab: Lab, name: str = "berlin", host: int = 0, labels: dict[str, str] | None = None, **spec: Any
 ) -> None:
     """A server on one of the lab's hosts."""
-    plane = {"host": {"url": lab.hosts[host].url}}
+    plane = {"type": "Host", "host": {"url": lab.hosts[host].url}}
     base = {"endpoint": {"host": lab.hosts[host].address}, "networks": ["10.8.0.0/24"], "dataPlane": plane}
     apply(lab, "WireGuardServer", name, base | spec, labels=labels or {})
 

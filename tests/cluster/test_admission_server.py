@@ -31,7 +31,6 @@ BAD = [
     # path, value, what the user must read
     ("spec.network", ["10.8.0.0/24"], 'unknown field "spec.network"'),
     ("spec.location.zip", "10115", 'unknown field "spec.location.zip"'),
-    ("spec.endpoint", None, "spec.endpoint: Required value"),
     ("spec.endpoint", "vpn.example.net", "spec.endpoint in body must be of type object"),
     ("spec.endpoint.host", None, "spec.endpoint.host: Required value"),
     ("spec.endpoint.host", "", "at least 1 chars long"),
@@ -130,9 +129,23 @@ BAD = [
     ("spec.clientAllowedIPs", ["10.0.0.1/8"], "has host bits set"),
     ("spec.persistentKeepalive", -1, "greater than or equal to 0"),
     ("spec.persistentKeepalive", 65536, "less than or equal to 65535"),
-    ("spec.dataPlane", None, "spec.dataPlane: Required value"),
-    ("spec.dataPlane.type", "Cloud", 'supported values: "Host"'),
-    ("spec.dataPlane.host", None, "spec.dataPlane.host: Required value"),
+    ("spec.endpoint", None, "is needed for type: Host"),
+    ("spec.dataPlane.type", "Cloud", 'supported values: "Pod", "Host"'),
+    ("spec.dataPlane.type", "Pod", "host goes with type: Host"),
+    ("spec.dataPlane", {"type": "Host"}, "host goes with type: Host, which needs it"),
+    ("spec.dataPlane.implementation", "Kernel", 'supported values: "Auto", "Userspace"'),
+    ("spec.dataPlane.service", {"type": "NodePort"}, "are about pods and go with type: Pod"),
+    ("spec.dataPlane", {"service": {"type": "ClusterIP", "nodePort": 30000}}, "nodePort goes with"),
+    (
+        "spec.dataPlane",
+        {"service": {"type": "ClusterIP", "externalTrafficPolicy": "Local"}},
+        "externalTrafficPolicy goes",
+    ),
+    ("spec.dataPlane", {"service": {"type": "NodePort", "loadBalancerClass": "x"}}, "go with type: LoadBalancer"),
+    ("spec.dataPlane", {"service": {"externalTrafficPolicy": "Nearest"}}, 'supported values: "Cluster", "Local"'),
+    ("spec.dataPlane", {"service": {"nodePort": 70000}}, "less than or equal to 65535"),
+    ("spec.dataPlane", {"tolerations": [{"operator": "Like"}]}, 'supported values: "Exists", "Equal"'),
+    ("spec.egress", {"masquerade": "yes"}, "must be of type boolean"),
     ("spec.dataPlane.host.url", "http://192.0.2.1", URL),
     ("spec.dataPlane.host.url", "192.0.2.1:8443", URL),
     ("spec.dataPlane.host.url", "https://", URL),
@@ -175,10 +188,31 @@ FULL: Body = {
     "mtu": 1280,
     "clientAllowedIPs": ["0.0.0.0/0", "::/0"],
     "persistentKeepalive": 0,
+    "egress": {"masquerade": True, "isolation": True},
     "dataPlane": {
         "type": "Host",
         "host": {"url": "https://agent.example.net:8443", "tlsSecretRef": {"name": "berlin-tls"}},
     },
+}
+
+FULL_POD = {
+    "type": "Pod",
+    "implementation": "Userspace",
+    "service": {
+        "type": "LoadBalancer",
+        "annotations": {"example.net/pool": "vpn"},
+        "externalTrafficPolicy": "Local",
+        "nodePort": 30820,
+        "loadBalancerClass": "example.net/lb",
+        "loadBalancerSourceRanges": ["0.0.0.0/0", "::/0"],
+    },
+    "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
+    "nodeSelector": {"vpn": "yes"},
+    "tolerations": [
+        {"key": "vpn", "operator": "Equal", "value": "yes", "effect": "NoExecute", "tolerationSeconds": 60}
+    ],
+    "image": "registry.example.net/wireguard-operator:1.0",
+    "ipv6Forwarding": True,
 }
 
 GOOD = [
@@ -201,8 +235,11 @@ GOOD = [
     ("spec.maintenance", {"enabled": True}),
     ("spec.location", {}),
     ("spec.mtu", None),
-    ("spec.dataPlane", {"host": {"url": "https://[2001:db8::1]:8443/"}}),
-    ("spec.dataPlane", {"host": {"url": "https://agent.example.net"}}),
+    ("spec.dataPlane", {"type": "Host", "host": {"url": "https://[2001:db8::1]:8443/"}}),
+    ("spec.dataPlane", {"type": "Host", "host": {"url": "https://agent.example.net"}}),
+    ("spec.dataPlane", None),
+    ("spec.dataPlane", FULL_POD),
+    ("spec.dataPlane", {"resources": {"limits": {"cpu": 2, "memory": "1.5Gi"}}}),
 ]
 
 
@@ -223,4 +260,7 @@ def test_a_good_server_is_accepted_and_understood(admission: Admission, path: st
 
 
 def test_the_full_server_has_every_field() -> None:
-    assert {path for path, _ in fields(spec_schema("WireGuardServer"))} <= set(paths(FULL))
+    assert {path for path, _ in fields(spec_schema("WireGuardServer"))} <= {
+        *paths(FULL),
+        *paths({"dataPlane": FULL_POD}),
+    }

@@ -5,6 +5,8 @@ It holds the agent's TLS private key: it is written with mode 0600 and is best p
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, Field
 
 
@@ -21,3 +23,9 @@ class Bundle(BaseModel):
     """PEM, the agent's TLS key."""
     ca: str
     """PEM, the operator's CA: who may speak to this agent."""
+
+
+def from_directory(directory: Path, server: str, listen: str) -> Bundle:
+    """The bundle of a pod, from a mounted Secret of type kubernetes.io/tls with ca.crt. Raises OSError."""
+    certificate, key, ca = ((directory / name).read_text() for name in ("tls.crt", "tls.key", "ca.crt"))
+    return Bundle(server=server, listen=listen, certificate=certificate, private_key=key, ca=ca)

@@ -16,8 +16,9 @@ SWITCHES = {
 }
 
 
-def enable() -> None:
-    """Turn forwarding on in this network namespace; where that is not allowed, say what to set instead."""
+def enable() -> tuple[str, ...]:
+    """Turn forwarding on in this network namespace; where that is not allowed, a sentence that says what to set."""
+    warnings = []
     for name, path in SWITCHES.items():
         try:
             if path.read_text().strip() == "0":
@@ -26,9 +27,10 @@ def enable() -> None:
         except FileNotFoundError:
             logger.info("%s does not exist; this host lacks that address family", name)
         except OSError as error:
-            logger.warning(
-                "%s is 0 and cannot be set (%s): subscribers reach this server only; "
-                "set it on the host, or in the pod's securityContext.sysctls",
-                name,
-                error.strerror,
+            warning = (
+                f"{name} is 0 and cannot be set ({error.strerror}): subscribers reach this server only;"
+                " set it on the host, or in the pod's securityContext.sysctls"
             )
+            logger.warning("%s", warning)
+            warnings.append(warning)
+    return tuple(warnings)

@@ -14,6 +14,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,8 +23,9 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from . import daemon, forwarding, tls
-from .bundle import Bundle
+from .bundle import Bundle, from_directory
 from .device import DeviceError
+from .firewall import Firewall
 from .server import make_app
 from .service import Service
 from .store import Store, StoreError
@@ -32,6 +34,8 @@ from .userspace import UserspaceDevice
 logger = logging.getLogger(__name__)
 
 STATE_DIRECTORY = Path("/var/lib/wireguard-operator")
+RENEWAL_SECONDS = 60.0
+"""Between looks at a mounted identity; the kubelet takes a minute or so, too."""
 SHUTDOWN_SECONDS = 10.0
 """For requests that are being worked on when the agent is told to stop."""
 
@@ -45,7 +49,14 @@ class StartError(Exception):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the agent."""
     parser.add_argument(
-        "--bundle", metavar="FILE", help="this agent's identity, - for stdin; kept, so the next start needs none"
+        "--bundle",
+        metavar="FILE",
+        help="this agent's identity, - for stdin; kept, so the next start needs none. A directory with tls.crt, tls.key"
+        " and ca.crt, as in pods, is read again when it changes",
+    )
+    parser.add_argument("--server", metavar="NAMESPACE/NAME", default="", help="with a directory: whose agent this is")
+    parser.add_argument(
+        "--boot", type=Path, metavar="DIR", help="what to serve at the first start, until the controller comes"
     )
     parser.add_argument(
         "--listen", metavar="HOST:PORT", help="default: what the bundle says; fd://N takes an open listening socket"
@@ -89,19 +100,20 @@ async def _main(args: argparse.Namespace) -> None:
     directory = args.state_dir or STATE_DIRECTORY / args.interface
     store = Store(directory)
     store.prepare()
-    bundle = _load_bundle(args.bundle, store)
+    identity = Path(args.bundle) if args.bundle and Path(args.bundle).is_dir() else None
+    bundle = _load_bundle(args, identity, store)
     context = tls.server_context(bundle)
-    if args.bundle:
+    if args.bundle and identity is None:
         store.save_bundle(bundle)
     listener = _listener(args.listen or bundle.listen)
-    forwarding.enable()
+    warnings = forwarding.enable()
     device = UserspaceDevice(
         args.interface,
         binary=binary.absolute(),
         uapi_directory=args.uapi_dir,
         crash_log=directory / "wireguard-go.log",
     )
-    service = Service(device, store)
+    service = Service(device, store, Firewall(args.interface), warnings)
     runner = web.AppRunner(
         make_app(service),
         access_log_format='%a "%r" %s %b bytes %Tf s',
@@ -109,33 +121,53 @@ async def _main(args: argparse.Namespace) -> None:
         shutdown_timeout=SHUTDOWN_SECONDS,
     )
     try:
-        await service.restore()
+        await service.restore(args.boot)
         supervisor = asyncio.create_task(service.supervise())
         supervisor.add_done_callback(lambda _: stop.set())
+        renewal = asyncio.create_task(_renew(context, bundle, identity))
         await runner.setup()
         await web.SockSite(runner, listener, ssl_context=context).start()
         logger.info("agent of %s serves %s on %s", bundle.server, args.interface, listener.getsockname())
         await stop.wait()
         logger.info("stopping; the tunnels %s", "stay" if args.on_exit == "keep" else "go")
-        supervisor.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await supervisor
+        for task in (renewal, supervisor):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
     finally:
         await runner.cleanup()
         await service.close(remove=args.on_exit == "remove")
         store.close()
 
 
-def _load_bundle(source: str | None, store: Store) -> Bundle:
-    if source is None:
+async def _renew(context: ssl.SSLContext, bundle: Bundle, identity: Path | None) -> None:
+    """Show the new certificate once the kubelet has brought it; a certificate that is no good is passed over."""
+    while identity is not None:
+        await asyncio.sleep(RENEWAL_SECONDS)
+        try:
+            found = from_directory(identity, bundle.server, bundle.listen)
+            if found.certificate != bundle.certificate:
+                tls.use(context, found)
+                bundle = found
+                logger.info("a new certificate is in use")
+        except (OSError, tls.BundleError) as error:
+            logger.warning("the identity in %s cannot be used: %s", identity, error)
+
+
+def _load_bundle(args: argparse.Namespace, identity: Path | None, store: Store) -> Bundle:
+    if args.bundle is None:
         bundle = store.load_bundle()
         if bundle is None:
             raise StartError("no bundle from an earlier start; make one with `wireguard-operator host-bundle`")
         return bundle
     try:
-        return Bundle.model_validate_json(sys.stdin.read() if source == "-" else Path(source).read_text())
+        if identity is not None:
+            if not args.listen:
+                raise StartError("--listen is needed with a directory as --bundle, e.g. --listen [::]:8443")
+            return from_directory(identity, args.server, args.listen)
+        return Bundle.model_validate_json(sys.stdin.read() if args.bundle == "-" else Path(args.bundle).read_text())
     except OSError as error:
-        raise StartError(f"the bundle {source} cannot be read: {error.strerror}") from None
+        raise StartError(f"the bundle {args.bundle} cannot be read: {error.strerror}") from None
     except (ValidationError, UnicodeDecodeError):  # their texts quote the bundle
         raise StartError("the bundle is not what `wireguard-operator host-bundle` writes, or cut off") from None
 
@@ -147,7 +179,10 @@ def _listener(where: str) -> socket.socket:
             listener.set_inheritable(False)  # else wireguard-go would keep the port when the agent is gone
             return listener
         host, _, port = where.rpartition(":")
-        return socket.create_server((host.strip("[]"), int(port)), family=_family(host), backlog=128)
+        bare, family = host.strip("[]"), _family(host)
+        # [::] means every address: a pod's may be of either family.
+        both = family is socket.AF_INET6 and bare == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server((bare, int(port)), family=family, backlog=128, dualstack_ipv6=both)
     except (OSError, ValueError, OverflowError) as error:
         raise StartError(f"cannot listen on {where!r}: {error}") from None
 

@@ -54,6 +54,8 @@ class AgentStatus:
     applied: Applied | None
     errors: dict[str, str] = field(default_factory=dict)
     """As in ``Ack``: a controller that finds its state applied already needs to know them, too."""
+    warnings: tuple[str, ...] = ()
+    """What keeps the host from serving all that one would expect, one sentence each."""
 
 
 @dataclass(frozen=True, slots=True)

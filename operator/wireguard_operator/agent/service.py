@@ -11,12 +11,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 from .. import __version__
 from ..domain.device import Delta, DesiredState, DevicePeer, Interface
 from .admission import Admission, interface_problem
+from .boot import read as read_boot
 from .counters import ChangeLog, counters_of
 from .device import Device, DeviceDump, DeviceError, DeviceGoneError, DumpedPeer
+from .firewall import Firewall
 from .protocol import Ack, AgentStatus, Applied, CountersPage, DeltaRequest, PeerCounters, Snapshot
 from .store import Store, StoreError
 
@@ -41,9 +44,13 @@ class ConflictError(Exception):
 class Service:
     """One server's desired state and its device."""
 
-    def __init__(self, device: Device, store: Store) -> None:
+    def __init__(
+        self, device: Device, store: Store, firewall: Firewall | None = None, warnings: tuple[str, ...] = ()
+    ) -> None:
         self._device = device
         self._store = store
+        self._firewall = firewall
+        self._warnings = warnings
         self._lock = asyncio.Lock()
         self._changes = ChangeLog()
         self._revision = 0
@@ -58,13 +65,16 @@ class Service:
         self._parted: dict[str, tuple[float, str]] = {}
         """Where peers that were taken off may still be, and until when (Unix seconds)."""
 
-    async def restore(self) -> None:
-        """Bring back the state that is on disk. A device that resists is logged and tried again by ``supervise``."""
+    async def restore(self, boot: Path | None = None) -> None:
+        """Bring back the state that is on disk, else the one in ``boot``.
+
+        A device that resists is logged and tried again by ``supervise``.
+        """
         self._saved_endpoints = self._store.load_endpoints()
         self._endpoints = dict(self._saved_endpoints)
-        stored = self._store.load_state()
+        stored = self._store.load_state() or (read_boot(boot) if boot is not None else None)
         if stored is None:
-            logger.info("no state on disk; waiting for the controller")
+            logger.info("no state yet; waiting for the controller")
             return
         async with self._lock:
             self._revision, state = stored
@@ -74,14 +84,14 @@ class Service:
             except DeviceError as error:
                 logger.error("revision %d is not on the device: %s", self._revision, error)
             else:
-                logger.info("revision %d restored from disk, %d peers", self._revision, len(state.peers))
+                logger.info("revision %d restored, %d peers", self._revision, len(state.peers))
 
     async def status(self) -> AgentStatus:
         """Who this is. ``applied`` is None, too, while the device is not as wanted: the controller then sends all."""
         device = await self._device.identity()
         # A device that died a moment ago holds nothing, though the supervisor may not know yet.
         applied = self._applied() if device else None
-        return AgentStatus(__version__, self._device.implementation, device, applied, self._errors())
+        return AgentStatus(__version__, self._device.implementation, device, applied, self._errors(), self._warnings)
 
     async def snapshot(self, request: Snapshot) -> Ack:
         """Make the device so. Raises InvalidRequestError, StoreError (nothing changed then), DeviceError."""
@@ -171,6 +181,8 @@ class Service:
             except (DeviceError, StoreError) as error:
                 logger.warning("the peers' endpoints are not saved: %s", error)
             await self._device.close(remove=remove)
+            if remove and self._firewall is not None:
+                await self._firewall.remove()
 
     def _applied(self) -> Applied | None:
         if self._state is None or not self._current:
@@ -197,6 +209,8 @@ class Service:
         state, admission = self._state, self._admission
         assert state is not None and admission is not None  # noqa: S101 - the callers look
         self._current = False
+        if self._firewall is not None:
+            await self._firewall.ensure(state.interface)
         await self._device.ensure(state.interface)
         dump = await self._device.dump()
         self._observe(dump)

@@ -27,6 +27,15 @@ def server_context(bundle: Bundle) -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_REQUIRED
     try:
         context.load_verify_locations(cadata=bundle.ca)
+    except (ssl.SSLError, ValueError):
+        raise BundleError("the bundle's CA is damaged") from None
+    use(context, bundle)
+    return context
+
+
+def use(context: ssl.SSLContext, bundle: Bundle) -> None:
+    """Show the bundle's certificate on every connection from now on. Raises BundleError."""
+    try:
         # OpenSSL reads keys from files only; this one is in memory and gone with the process.
         memory = os.memfd_create("agent-tls", os.MFD_CLOEXEC)
         try:
@@ -36,8 +45,7 @@ def server_context(bundle: Bundle) -> ssl.SSLContext:
         finally:
             os.close(memory)
     except (ssl.SSLError, ValueError):
-        raise BundleError("the bundle's CA, certificate or key is damaged, or they do not belong together") from None
-    return context
+        raise BundleError("the bundle's certificate or key is damaged, or they do not belong together") from None
 
 
 def is_controller(certificate: bytes | None) -> bool:

@@ -18,6 +18,7 @@ class ConditionType(StrEnum):
     KEYS_READY = "KeysReady"
     PROGRAMMED = "Programmed"
     AVAILABLE = "Available"
+    DEGRADED = "Degraded"
     READY = "Ready"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
@@ -29,6 +30,7 @@ MEANINGS: dict[ConditionType, str] = {
     ConditionType.KEYS_READY: "the keys are in a Secret",
     ConditionType.PROGRAMMED: "the agent has confirmed that the device is so",
     ConditionType.AVAILABLE: "a selector may choose the server: there is room, and no maintenance",
+    ConditionType.DEGRADED: "the server serves, but not all of what one would expect; there only while True",
     ConditionType.READY: "the world is as the specification says; for a disabled peer that is to be off the device",
     ConditionType.RECONCILING: "the operator works on it, or waits for something that usually comes by itself",
     ConditionType.STALLED: "somebody has to act; the reason says what about",

@@ -49,6 +49,10 @@ class Reason(StrEnum):
     AGENT_UNREACHABLE = "AgentUnreachable"
     AGENT_NOT_TRUSTED = "AgentNotTrusted"
     AGENT_FAILED = "AgentFailed"
+    ENDPOINT_PENDING = "EndpointPending"
+    POD_NOT_READY = "PodNotReady"
+    PODS_REFUSED = "PodsRefused"
+    FORWARDING_OFF = "ForwardingOff"
     WAITING_FOR_PEERS = "WaitingForPeers"
     ADMITTED = "Admitted"
     MOVED = "Moved"
@@ -155,6 +159,20 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "the agent's certificate is not the one in the server's Secret", "give the host a new bundle", lasting=True
     ),
     Reason.AGENT_FAILED: Explanation("the agent could not do what it was asked", "the agent's log"),
+    Reason.ENDPOINT_PENDING: Explanation(
+        "nothing tells yet how subscribers reach the server's pods",
+        "wait for the load balancer, or set `spec.endpoint`",
+    ),
+    Reason.POD_NOT_READY: Explanation(
+        "the server's pod is not running yet; the message has what Kubernetes says of it", "see the message"
+    ),
+    Reason.PODS_REFUSED: Explanation(
+        "the API server refuses a Deployment, Service or other child of the server", "see the message", lasting=True
+    ),
+    Reason.FORWARDING_OFF: Explanation(
+        "the agent's network does not forward: subscribers reach the server alone",
+        "the sysctl that the message names, on the host, or `spec.dataPlane.ipv6Forwarding` for pods",
+    ),
     Reason.WAITING_FOR_PEERS: Explanation(
         "the server is being deleted and waits for the peers that the message counts; they are served until then",
         "delete or move them",

@@ -221,7 +221,7 @@ def _sentences(nodes: Iterable[_Node]) -> list[tuple[str, str]]:
 
 def _type(schema: Mapping[str, Any], ending: str = "") -> str:
     """A type with its bounds in words: ``list of up to 8 strings of 1 to 253 characters, no duplicates``."""
-    kind = str(schema["type"])
+    kind = str(schema.get("type", "amount"))  # without a type only where an integer will do for a text
     if "enum" in schema:
         return " or ".join(", ".join(f"`{value}`" for value in schema["enum"]).rsplit(", ", 1))
     if kind == "array":

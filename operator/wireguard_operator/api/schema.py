@@ -52,6 +52,12 @@ def _convert(node: dict[str, Any], defs: dict[str, Any], path: str, parents: tup
         node["additionalProperties"] = _convert(extra, defs, f"{path}.*", parents)
     elif extra is not None:
         del node["additionalProperties"]
+    if node.get("x-kubernetes-int-or-string"):
+        # The one union that a structural schema may have; it stands without a type, and the rest is about the text.
+        return {
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            **{k: v for k, v in node.items() if k not in ("type", "maxLength")},
+        }
     if node.get("type") == "integer":
         node.setdefault("format", "int64" if node.get("maximum", 2**63) > 2**31 - 1 else "int32")
     if "type" not in node:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
 from .base import Column, Kind, Model, Resource, Time
 from .conditions import Conditions
+from .data_plane import DataPlane
 from .fields import (
     CIDR,
     MTU,
@@ -18,7 +19,6 @@ from .fields import (
     DNSEntry,
     HostName,
     Keepalive,
-    ObjectName,
     Port,
     Text,
     rule,
@@ -49,43 +49,14 @@ class Endpoint(Model):
     """Public UDP port if it differs from listenPort, e.g. behind a port forwarding."""
 
 
-class LocalSecretRef(Model):
-    """A Secret in the namespace of the object."""
+class Egress(Model):
+    """What becomes of packets that leave the tunnel."""
 
-    name: ObjectName
-    """Name of the Secret."""
-
-
-class HostDataPlane(Model):
-    """A Linux host or router that runs `wireguard-operator agent`."""
-
-    url: Annotated[
-        str,
-        Field(
-            max_length=300,
-            json_schema_extra=rules(
-                rule(
-                    "isURL(self)"
-                    " && self.matches(r'^https://([0-9A-Za-z.-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?(/[^?#]*)?$')"
-                    " && (url(self).getPort() == '' || int(url(self).getPort()) <= 65535)",
-                    "must be the https URL on which the controller reaches the agent, without user or query,"
-                    " e.g. https://192.0.2.1:8443",
-                )
-            ),
-        ),
-    ]
-    """Where the controller reaches the agent, e.g. https://192.0.2.1:8443."""
-    tls_secret_ref: Annotated[LocalSecretRef | None, Field(alias="tlsSecretRef")] = None
-    """Secret in which the operator keeps the agent's tls.crt, tls.key and ca.crt. Default `<server>-agent-tls`."""
-
-
-class DataPlane(Model):
-    """What realises the server."""
-
-    type: Literal["Host"] = "Host"
-    """Host: an agent on a Linux host or router outside the cluster."""
-    host: HostDataPlane
-    """Settings of type Host."""
+    masquerade: bool | None = None
+    """Whether they leave with the server's own address. Default true for pods, whose network knows no other, and false
+    for hosts, where the administrator routes."""
+    isolation: bool = False
+    """Whether peers are kept from reaching one another through the server."""
 
 
 class Maintenance(Model):
@@ -110,8 +81,8 @@ class Maintenance(Model):
 class ServerSpec(Model):
     """What the administrator wants."""
 
-    endpoint: Endpoint
-    """Where subscribers reach the server."""
+    endpoint: Endpoint | None = None
+    """Where subscribers reach the server. Default for pods the address of their Service's load balancer."""
     listen_port: Port = 51820
     """UDP port on which WireGuard listens."""
     networks: Annotated[
@@ -162,11 +133,18 @@ class ServerSpec(Model):
     """What clients route into the tunnel. Default everything: 0.0.0.0/0 and ::/0."""
     persistent_keepalive: Keepalive = 25
     """Seconds between keepalives that clients send to hold NAT mappings open; 0 is off."""
-    data_plane: DataPlane
-    """What realises the server."""
+    egress: Egress = Egress()
+    """What becomes of packets that leave the tunnel."""
+    data_plane: DataPlane = DataPlane()
+    """What realises the server. Default pods that the operator makes."""
 
 
 SERVER_RULES = (
+    rule(
+        "has(self.endpoint) || !has(self.dataPlane) || self.dataPlane.type != 'Host'",
+        "is needed for type: Host, since nothing tells how subscribers reach that host",
+        path=".endpoint",
+    ),
     rule(
         "!has(self.reserved) || self.reserved.all(r, !isCIDR(r) ||"
         " self.networks.exists(n, isCIDR(n) && cidr(n).containsCIDR(r)))",

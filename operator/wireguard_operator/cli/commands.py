@@ -40,7 +40,9 @@ def add_crds(parser: argparse.ArgumentParser) -> None:
 async def _host_bundle(client: KubeClient, args: argparse.Namespace) -> None:
     server = WireGuardServer.model_validate(await client.get(SERVERS, args.namespace, args.server))
     host = server.spec.data_plane.host
-    name = host.tls_secret_ref.name if host.tls_secret_ref else secrets.agent_secret_name(args.server)
+    if host is None:
+        raise CommandError(f"server {server.key} is of type Pod: its pods get their identity by themselves")
+    name = secrets.agent_secret_of(server)
     secret = await _wait_for(client, args.namespace, name, args.timeout)
     identity, ca = secrets.read_certificate(secret), secrets.read(secret, "ca.crt")
     if identity is None or ca is None:

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -20,6 +20,8 @@ import kopf
 from ..kube.client import KubeClient
 from ..kube.errors import KubeError
 from .agents import authority
+from .health import Health
+from .lease import Lease
 from .placer import Placer
 from .server.finalizer import Finalizer
 from .services import Services
@@ -61,6 +63,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="SECONDS",
             help=f"{text}; default: {getattr(default, name):g}",
         )
+    parser.add_argument("--image", metavar="IMAGE", help=f"of servers' pods; default: {default.image}")
+    parser.add_argument(
+        "--leader-elect",
+        action=argparse.BooleanOptionalAction,
+        help="of several replicas, the one that has the Lease works; default: no",
+    )
+    parser.add_argument("--health-port", type=int, metavar="PORT", help="of /livez and /readyz; default: none")
     parser.add_argument("--verbose", action="store_true", help="log what kopf does, too")
 
 
@@ -72,9 +81,14 @@ def settings_of(args: argparse.Namespace) -> Settings:
         if value is None and (text := os.environ.get(f"WIREGUARD_OPERATOR_{field.name.upper()}")):
             value = text.split(",") if field.name == "watch_namespaces" else text
         if value is not None:
-            kind = type(getattr(Settings(), field.name))
-            chosen[field.name] = kind(value) if kind in (float, int, tuple) else value
+            chosen[field.name] = _convert(value, type(getattr(Settings(), field.name)))
     return Settings(**chosen)
+
+
+def _convert(value: Any, kind: type) -> Any:
+    if kind is bool:
+        return value if isinstance(value, bool) else value.lower() in ("1", "true", "yes")
+    return kind(value) if kind in (float, int, tuple) else value
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,14 +100,22 @@ def run(args: argparse.Namespace) -> int:
     logging.getLogger("kubernetes").setLevel(logging.WARNING)
     try:
         asyncio.run(_main(settings_of(args)))
-    except (KubeError, kopf.LoginError, StartError) as error:
+    except (KubeError, kopf.LoginError, StartError, OSError) as error:
         logger.error("%s", error)
+        return 1
+    except BaseExceptionGroup as group:
+        if group.split(LeaseLost)[1] is not None:
+            raise
         return 1
     return 0
 
 
 class StartError(Exception):
     """The controller cannot start; the text says what to do."""
+
+
+class LeaseLost(Exception):
+    """Another replica may be working by now: this one ends at once and leaves everything as it is."""
 
 
 async def _main(settings: Settings) -> None:
@@ -105,6 +127,16 @@ async def _main(settings: Settings) -> None:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         supervisor = Supervisor()
         cache = Cache(supervisor)
+        sweep = Sweep(client, cache, settings.watch_namespaces, supervisor.look_for_orphans)
+        if settings.health_port:
+            health = Health(lambda: not sweep.is_stalled)
+            await health.start(settings.health_port)
+            stack.push_async_callback(health.close)
+        lease = Lease(client, settings.namespace, now) if settings.leader_elect else None
+        if lease is not None:
+            if not await _before(lease.acquire(), stop):
+                return
+            stack.push_async_callback(lease.give_back)
         events = EventRecorder(client, now)
         statuses = StatusWriter(client, events, now)
         services = Services(
@@ -119,9 +151,8 @@ async def _main(settings: Settings) -> None:
             authority=await authority.load(client, settings.namespace, now),
             clock=now,
         )
-        sweep = Sweep(client, cache, settings.watch_namespaces, supervisor.look_for_orphans)
-        await sweep.fill()
-        stack.push_async_callback(lambda: Finalizer(client).let_go(cache.servers.values()))
+        if not await _before(sweep.fill(), stop):
+            return
         supervisor.open(services)
         stack.push_async_callback(supervisor.close)
         logger.info("serving %d servers and %d peers", len(cache.servers), len(cache.peers))
@@ -130,14 +161,37 @@ async def _main(settings: Settings) -> None:
             work.append(group.create_task(events.work()))
             work.append(group.create_task(services.placer.run()))
             work.append(group.create_task(sweep.repeat(settings.sweep_interval)))
+            if lease is not None:
+                work.append(group.create_task(_keep(lease)))
             await _watch(settings, cache, stop)
             for task in work:
                 task.cancel()
+        # Only after an orderly stop: who has lost the Lease must not undo what its successor does.
+        await supervisor.close()
+        await Finalizer(client).let_go(cache.servers.values())
+
+
+async def _before(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
+    """Whether the work was done before the process was told to stop."""
+    tasks = [asyncio.create_task(work), asyncio.create_task(stop.wait())]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    done, _ = await asyncio.gather(*tasks, return_exceptions=True)
+    if isinstance(done, Exception):
+        raise done
+    return not stop.is_set()
+
+
+async def _keep(lease: Lease) -> None:
+    await lease.keep()
+    raise LeaseLost
 
 
 async def _watch(settings: Settings, cache: Cache, stop: asyncio.Event) -> None:
     registry = kopf.OperatorRegistry()
     handlers.register(registry, cache)
+    handlers.register_children(registry, cache)
     if not settings.watch_namespaces:
         handlers.register_namespaces(registry, cache)
 

@@ -20,6 +20,12 @@ class Settings:
     """Where the operator keeps its own Secrets."""
     watch_namespaces: tuple[str, ...] = ()
     """Namespaces to serve; empty: all. Fewer need fewer rights."""
+    image: str = "wireguard-operator:latest"
+    """Image of servers' pods."""
+    leader_elect: bool = False
+    """Wait for the Lease before any work, so that of several replicas one works."""
+    health_port: int = 0
+    """Port of /livez and /readyz; 0: none."""
     stats_interval: float = 30.0
     """Between reads of an agent's counters. Shorter makes ``online`` prompter and costs a device dump each."""
     traffic_interval: float = 60.0

@@ -12,15 +12,15 @@ DEFAULT_MTU = 1420
 EVERYTHING = ("0.0.0.0/0", "::/0")
 
 
-def endpoint(spec: ServerSpec) -> str:
+def endpoint(host: str, port: int) -> str:
     """``host:port`` as clients write it; an IPv6 address stands in brackets."""
-    host = f"[{spec.endpoint.host}]" if ":" in spec.endpoint.host else spec.endpoint.host
-    return f"{host}:{spec.endpoint.port or spec.listen_port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def render(
     server: ServerSpec,
     server_public_key: str,
+    server_endpoint: str,
     client: ClientSettings,
     keys: ClientKeys,
     addresses: tuple[str, ...],
@@ -45,7 +45,7 @@ def render(
     ]
     if keys.preshared is not None:
         lines.append(f"PresharedKey = {keys.preshared.reveal()}")
-    lines += [f"AllowedIPs = {', '.join(allowed)}", f"Endpoint = {endpoint(server)}"]
+    lines += [f"AllowedIPs = {', '.join(allowed)}", f"Endpoint = {server_endpoint}"]
     if keepalive:
         lines.append(f"PersistentKeepalive = {keepalive}")
     return "\n".join(lines) + "\n"

@@ -23,6 +23,10 @@ class Interface:
     mtu: int
     addresses: tuple[str, ...]
     """With the prefix length of the network, e.g. 10.8.0.1/24, which gives the connected route."""
+    masquerade: bool = False
+    """What peers send to the world leaves with the server's own address."""
+    isolation: bool = False
+    """Peers cannot reach one another through the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ class DesiredState:
             self.interface.listen_port,
             self.interface.mtu,
             *self.interface.addresses,
+            # Not said when off, so that states which were kept before there was such a thing keep their digest.
+            *(name for name in ("masquerade", "isolation") if getattr(self.interface, name)),
         )
         return f"{(self._sum + own) % _MODULUS:064x}"
 

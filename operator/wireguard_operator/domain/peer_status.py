@@ -61,6 +61,7 @@ def recall(peer: WireGuardPeer) -> PeerFacts:
     status = peer.status
     programmed = find(status.conditions, ConditionType.PROGRAMMED)
     return PeerFacts(
+        addresses=status.addresses,
         on_device=programmed is not None and programmed.status != "False",
         settled=programmed is not None
         and (programmed.status, programmed.reason) == ("True", Reason.PROGRAMMED)
@@ -78,7 +79,11 @@ def compose(peer: WireGuardPeer, facts: PeerFacts, server: Key | None, now: date
     if facts.verdict is None:
         raise ValueError("no verdict yet")
     generation = peer.metadata.generation
-    ring = facts.ring
+    # What is not known (yet) stays as it was said: that there were keys is what tells lost ones from none.
+    ring, said = facts.ring, peer.status
+    previous = (
+        PreviousKey(public_key=ring.previous.public, until=ring.previous.until) if ring and ring.previous else None
+    )
     return PeerStatus(
         observed_generation=generation,
         phase=_phase(facts, facts.verdict),
@@ -86,13 +91,11 @@ def compose(peer: WireGuardPeer, facts: PeerFacts, server: Key | None, now: date
         server_ref=ServerBinding(name=server.name, namespace=server.namespace) if server else None,
         addresses=facts.addresses,
         routes=facts.routes,
-        public_key=ring.current.public if ring else None,
-        key_generation=ring.generation if ring else None,
-        previous_key=PreviousKey(public_key=ring.previous.public, until=ring.previous.until)
-        if ring and ring.previous
-        else None,
-        secret_ref=SecretBinding(name=facts.secret_name) if facts.secret_name else None,
-        config_revision=facts.config_revision,
+        public_key=ring.current.public if ring else said.public_key,
+        key_generation=ring.generation if ring else said.key_generation,
+        previous_key=previous if ring else said.previous_key,
+        secret_ref=SecretBinding(name=facts.secret_name) if facts.secret_name else said.secret_ref,
+        config_revision=facts.config_revision or said.config_revision,
         online=facts.online and facts.on_device,
         last_handshake_time=facts.last_handshake,
         endpoint=facts.endpoint,

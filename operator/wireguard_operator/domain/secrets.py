@@ -3,6 +3,7 @@
 ====================================  ====================================================================
 ``<server>-wireguard-server``         privateKey, publicKey, keyGeneration
 ``<server>-agent-tls``                tls.crt, tls.key, ca.crt: the agent's side of the link
+``<server>-boot-<n>``                 part: a piece of the desired state, from which a new pod boots
 ``<peer>-wireguard``                  privateKey (unless the device keeps it), publicKey, presharedKey, wg0.conf;
                                       keySource, keyGeneration; and after a rotation previousPublicKey,
                                       previousPresharedKey, previousKeyUntil
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..api.base import API_VERSION, Resource
+from ..api.server import WireGuardServer
 from .certificates import Certificate
 from .key_ring import DEVICE, GENERATED, ClientKeys, KeyRing, PreviousKeys
 from .keys import Hidden, InvalidKeyError, KeyPair, decode_key, pair_of
@@ -42,6 +44,19 @@ def agent_secret_name(server: str) -> str:
     return f"{server}-agent-tls"
 
 
+def agent_secret_of(server: WireGuardServer) -> str:
+    """The Secret with the certificate of this server's agent, which a host may have named itself."""
+    host = server.spec.data_plane.host
+    if host is not None and host.tls_secret_ref is not None:
+        return host.tls_secret_ref.name
+    return agent_secret_name(server.metadata.name)
+
+
+def boot_secret_name(server: str, part: int) -> str:
+    """A Secret with a part of what a new pod of the server boots from."""
+    return f"{server}-boot-{part}"
+
+
 def peer_secret_name(peer: str) -> str:
     """The Secret with a peer's keys and configuration."""
     return f"{peer}-wireguard"
@@ -61,7 +76,7 @@ def owner_reference(owner: Resource[Any, Any], kind: str) -> dict[str, Any]:
 
 
 def build(
-    owner: Resource[Any, Any], kind: str, name: str, data: Mapping[str, str], form: str = "Opaque"
+    owner: Resource[Any, Any], kind: str, name: str, data: Mapping[str, str | bytes], form: str = "Opaque"
 ) -> dict[str, Any]:
     """A Secret owned by ``owner``, in its namespace."""
     return {
@@ -74,7 +89,10 @@ def build(
             "ownerReferences": [owner_reference(owner, kind)],
         },
         "type": form,
-        "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
+        "data": {
+            key: base64.b64encode(value.encode() if isinstance(value, str) else value).decode()
+            for key, value in data.items()
+        },
     }
 
 

@@ -29,6 +29,11 @@ class ServerFacts:
     addresses: tuple[str, ...] = ()
     capacity: int | None = None
     agent_secret: str | None = None
+    endpoint_problem: Problem | None = None
+    pod_problem: Problem | None = None
+    """Why there are no pods as there should be."""
+    warnings: tuple[str, ...] = ()
+    """What keeps the server from serving all that one would expect."""
     network_problem: Problem | None = None
     key_problem: Problem | None = None
     room_problem: Problem | None = None
@@ -42,6 +47,21 @@ class ServerFacts:
     peers: PeerCounts = field(default_factory=PeerCounts)
     traffic: ServerTraffic = field(default_factory=ServerTraffic)
     stats_time: datetime | None = None
+
+
+def recall(server: WireGuardServer) -> ServerFacts:
+    """What an earlier process wrote and must not be forgotten before it is found again.
+
+    That there was a key is what tells a lost one from none; the networks in force may be others than the specified.
+    """
+    status = server.status
+    return ServerFacts(
+        public_key=status.public_key,
+        key_generation=status.key_generation,
+        endpoint=status.endpoint,
+        networks=status.networks,
+        addresses=status.addresses,
+    )
 
 
 NAMED = 5
@@ -79,7 +99,9 @@ def _phase(server: WireGuardServer, facts: ServerFacts) -> ServerPhase:
 
 def _findings(server: WireGuardServer, facts: ServerFacts) -> list[Finding]:
     steps = _steps(facts)
-    return [*steps, _available(server, facts), *with_summary(_ready(server, facts, steps))]
+    degraded = [Finding(ConditionType.DEGRADED, True, Reason.FORWARDING_OFF, "; ".join(facts.warnings))]
+    lacks = degraded if facts.warnings else []
+    return [*steps, _available(server, facts), *lacks, *with_summary(_ready(server, facts, steps))]
 
 
 def _steps(facts: ServerFacts) -> list[Finding]:
@@ -96,15 +118,16 @@ def _keys(facts: ServerFacts) -> Finding:
     kind = ConditionType.KEYS_READY
     if facts.key_problem:
         return failed(kind, facts.key_problem)
-    if facts.public_key is None:
+    if facts.public_key is None or facts.agent_secret is None:
         return Finding(kind, None, Reason.WAITING, "no keys yet")
     return Finding(kind, True, Reason.KEYS_READY, f"the agent's certificate is in Secret {facts.agent_secret}")
 
 
 def _programmed(facts: ServerFacts) -> Finding:
     kind = ConditionType.PROGRAMMED
-    if facts.program_problem:
-        return failed(kind, facts.program_problem)
+    problem = facts.pod_problem or facts.endpoint_problem or facts.program_problem
+    if problem:
+        return failed(kind, problem)
     if facts.programmed:
         return Finding(kind, True, Reason.PROGRAMMED, "the device is as desired")
     return Finding(kind, None, Reason.WAITING, "waiting for the agent")

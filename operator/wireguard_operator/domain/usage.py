@@ -32,6 +32,12 @@ def close(traffic: Traffic | None) -> Traffic | None:
     return traffic.model_copy(update={"sample": None}) if traffic else None
 
 
+def resume(traffic: Traffic | None, former: Traffic | None, now: datetime) -> Traffic | None:
+    """``traffic`` where the device goes on counting what ``former`` has counted so far."""
+    sample = former.sample if former is not None else None
+    return (traffic or Traffic(since=now)).model_copy(update={"sample": sample}) if sample is not None else traffic
+
+
 def add(traffic: Traffic | None, more: Traffic | None) -> Traffic | None:
     """``traffic`` with what was counted elsewhere meanwhile; the sample stays."""
     if traffic is None or more is None:

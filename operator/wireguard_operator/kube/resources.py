@@ -32,4 +32,12 @@ PEERS = ResourceType(GROUP, VERSION, "wireguardpeers")
 BLOCKS = ResourceType(GROUP, VERSION, "wireguardaddressblocks")
 NAMESPACES = ResourceType("", "v1", "namespaces")
 SECRETS = ResourceType("", "v1", "secrets")
+SERVICES = ResourceType("", "v1", "services")
+DEPLOYMENTS = ResourceType("apps", "v1", "deployments")
+DISRUPTION_BUDGETS = ResourceType("policy", "v1", "poddisruptionbudgets")
+NETWORK_POLICIES = ResourceType("networking.k8s.io", "v1", "networkpolicies")
+LEASES = ResourceType("coordination.k8s.io", "v1", "leases")
 EVENTS = ResourceType("events.k8s.io", "v1", "events")
+
+CHILDREN = (SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, NETWORK_POLICIES)
+"""What is made for servers of type Pod, beside Secrets."""

@@ -34,7 +34,7 @@ def server(
     base = {
         "endpoint": {"host": "vpn.example.net"},
         "networks": ["10.8.0.0/24"],
-        "dataPlane": {"host": {"url": "https://192.0.2.1:8443"}},
+        "dataPlane": {"type": "Host", "host": {"url": "https://192.0.2.1:8443"}},
     }
     return WireGuardServer.model_validate(
         {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ...agent.protocol import Ack, Applied, CountersPage, DeltaRequest, Snapshot
+from ...agent.protocol import Ack, AgentStatus, Applied, CountersPage, DeltaRequest, Snapshot
 from ...api.server import DataPlaneStatus
 from ...domain.device import Delta, DesiredState, DevicePeer, Interface
 from .client import AgentClient, AgentError, BaseMismatch
@@ -27,10 +27,18 @@ class DeviceLink:
         # Counters are read and peers removed in turns, so that a peer's last bytes are never counted twice.
         self._turn = asyncio.Lock()
         self.data_plane: DataPlaneStatus | None = None
+        self.warnings: tuple[str, ...] = ()
+        """What keeps the agent's host from serving all that one would expect."""
 
     def is_settled(self) -> bool:
         """Whether the agent has acknowledged all that is wanted."""
         return self._applied is not None and not self._changed and not self._interface_changed
+
+    def acknowledged(self) -> tuple[int, DesiredState] | None:
+        """Revision and state that the agent holds, when that is what is wanted."""
+        if self._applied is None or self._want is None or not self.is_settled():
+            return None
+        return self._applied.revision, self._want
 
     def set_interface(self, interface: Interface) -> None:
         """The device itself should be so."""
@@ -81,7 +89,7 @@ class DeviceLink:
         async with self._turn:
             try:
                 status = await agent.status()
-                self._describe(status.implementation, status.version, status.applied)
+                self._describe(status)
                 if status.applied != self._applied:
                     self.doubt()
                 return await agent.counters(cursor)
@@ -96,7 +104,7 @@ class DeviceLink:
             except BaseMismatch:
                 self.doubt()
         status = await agent.status()
-        self._describe(status.implementation, status.version, status.applied)
+        self._describe(status)
         if status.applied is not None:
             self._sent = max(self._sent, status.applied.revision)
             if status.applied.digest == want.digest:
@@ -125,6 +133,9 @@ class DeviceLink:
             self.data_plane = self.data_plane.model_copy(update={"revision": ack.applied.revision})
         return ack
 
-    def _describe(self, implementation: str, version: str, applied: Applied | None) -> None:
-        revision = applied.revision if applied else None
-        self.data_plane = DataPlaneStatus(implementation=implementation, version=version, revision=revision)
+    def _describe(self, status: AgentStatus) -> None:
+        revision = status.applied.revision if status.applied else None
+        self.data_plane = DataPlaneStatus(
+            implementation=status.implementation, version=status.version, revision=revision
+        )
+        self.warnings = status.warnings

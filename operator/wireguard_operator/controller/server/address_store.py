@@ -12,7 +12,7 @@ from ...api.block import BLOCK, WireGuardAddressBlock
 from ...api.server import WireGuardServer
 from ...domain.addresses import AddressTaken, AddressUnusable, AllocationError, Block, Holder, Pool, Rest, ServerFull
 from ...domain.networks import Address, Network
-from ...domain.secrets import MANAGED_BY, MANAGER, owner_reference
+from ...domain.secrets import MANAGED_BY, MANAGER, belongs_to, owner_reference
 from ...kube.client import KubeClient, Object
 from ...kube.errors import AlreadyExists, Conflict, NotFound
 from ...kube.resources import BLOCKS
@@ -56,7 +56,13 @@ class AddressStore:
         """Read all blocks of the server, in place of what was in memory. Raises KubeError."""
         key = server.key
         labels = f"{SERVER_LABEL}={key.name}"
-        self._blocks = [parse_block(item) async for item in self._client.list(BLOCKS, key.namespace, labels=labels)]
+        blocks = list[Block]()
+        async for item in self._client.list(BLOCKS, key.namespace, labels=labels):
+            block = parse_block(item)
+            # A former server of the name takes its blocks along soon, unless they are written as this one's.
+            block.changed = not belongs_to(item, server)
+            blocks.append(block)
+        self._blocks = blocks
         self._server = server
         networks = [pool.network for pool in self._pools]
         self._pools = []
@@ -86,6 +92,10 @@ class AddressStore:
         """Whether the peer has an address of each network."""
         return all(pool.address_of(uid) is not None for pool in self._pools)
 
+    def held_by(self, uid: str) -> tuple[Address, ...]:
+        """What the peer has, which is less than one of each network after a network was added."""
+        return tuple(address for pool in self._pools if (address := pool.address_of(uid)) is not None)
+
     def wish(self, uid: str, wanted: tuple[Address, ...]) -> None:
         """``uid`` asks for these very addresses: nobody else is given one of them unasked."""
         if self._wishes.get(uid, ()) == wanted:
@@ -112,25 +122,33 @@ class AddressStore:
             results: dict[str, tuple[Address, ...] | AllocationError] = {}
             for request in requests:
                 uid = request.holder.uid
-                if uid not in owners and len(owners) >= most:
+                is_new = uid not in owners
+                if is_new and len(owners) >= most:
                     results[uid] = ServerFull(f"the server has {len(owners)} peers and takes no more than {most}")
                     continue
                 results[uid] = self._take(request, now, rest_until)
-                if any(pool.address_of(uid) for pool in self._pools):
+                if is_new and isinstance(results[uid], AllocationError):
+                    # A part of what a new peer needs is of no use to it, and nobody has used it yet.
+                    self._give_back(uid)
+                elif is_new:
                     owners.add(uid)
             if await self._write():
                 return results
         raise Conflict(f"address blocks of {self._key()} are being changed by somebody else")
 
-    async def release(self, uids: set[str], until: datetime | None = None) -> None:
-        """Give back what the owners hold. Raises KubeError."""
+    async def release(self, uids: set[str], until: datetime | None = None) -> bool:
+        """Give back what the owners hold; whether that was anything. Raises KubeError."""
+        anything = False
         for _ in range(MAX_ROUNDS):
-            for pool in self._pools:
-                for uid in uids:
-                    pool.release(uid, until)
+            for uid in uids:
+                anything |= self._give_back(uid, until)
             if await self._write():
-                return
+                return anything
         raise Conflict(f"address blocks of {self._key()} are being changed by somebody else")
+
+    def _give_back(self, uid: str, until: datetime | None = None) -> bool:
+        given = [pool.release(uid, until) for pool in self._pools]
+        return any(address is not None for address in given)
 
     def _take(self, request: Request, now: datetime, rest_until: datetime) -> tuple[Address, ...] | AllocationError:
         try:
@@ -176,7 +194,8 @@ class AddressStore:
         try:
             body = await self._client.get(BLOCKS, self._key().namespace, self._name(block.network))
         except NotFound:
-            pool.forget(block.network)
+            # Deleted by somebody. Who holds what is known here alone now, and is written anew.
+            block.resource_version, block.changed = None, True
             return
         pool.load(parse_block(body))
 

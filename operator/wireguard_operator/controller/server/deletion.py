@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ...domain.networks import Address
 from ...kube.client import KubeClient
-from ...kube.errors import Forbidden, NotFound
+from ...kube.errors import Forbidden, NotFound, TooManyRequests, Unavailable
 from ...kube.resources import NAMESPACES
 from ..watch.cache import Cache
 from ..watch.records import ServerRecord
@@ -20,8 +21,8 @@ class Deletion:
         self._cache = cache
         self._finalizer = Finalizer(client)
 
-    async def keeps(self, server: ServerRecord, is_seated: Callable[[str], bool]) -> bool:
-        """Whether the server serves its peers; ``is_seated`` tells by UID who holds addresses of it. Raises KubeError.
+    async def keeps(self, server: ServerRecord, held_by: Callable[[str], tuple[Address, ...]]) -> bool:
+        """Whether the server serves its peers; ``held_by`` tells by UID what addresses of it one has. Raises KubeError.
 
         A peer that only names the server does not count: it is refused, and would keep the server for ever.
         """
@@ -30,7 +31,7 @@ class Deletion:
             return True
         if await self._is_terminating(server.key.namespace):
             return False
-        seated = [key for key in self._cache.peers_of(server.key) if is_seated(self._cache.peers[key].uid)]
+        seated = [key for key in self._cache.peers_of(server.key) if held_by(self._cache.peers[key].uid)]
         server.facts.waits_for = tuple(str(key) for key in sorted(seated))
         return bool(seated)
 
@@ -46,6 +47,6 @@ class Deletion:
             self._cache.see_namespace(await self._client.get(NAMESPACES, "", namespace))
         except NotFound:
             return True
-        except Forbidden:
+        except (Forbidden, TooManyRequests, Unavailable):
             pass  # what is known is all there is
         return self._cache.namespace(namespace).terminating

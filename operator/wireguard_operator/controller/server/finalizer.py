@@ -43,9 +43,9 @@ class Finalizer:
         except NotFound:
             return
         finalizers = tuple(body["metadata"].get("finalizers", ()))
-        record.server = record.server.model_copy(
-            update={"metadata": meta.model_copy(update={"finalizers": finalizers})}
-        )
+        # Of now: the watch may have told of another generation meanwhile.
+        meta = record.server.metadata.model_copy(update={"finalizers": finalizers})
+        record.server = record.server.model_copy(update={"metadata": meta})
 
     async def _patch(self, body: Object, *, held: bool) -> Object:
         meta = body["metadata"]

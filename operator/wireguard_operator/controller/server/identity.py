@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...agent.protocol import agent_name
+from ...api.data_plane import DataPlaneType
 from ...api.reasons import Reason
 from ...api.server import WireGuardServer
 from ...domain import client_config, secrets
@@ -13,7 +14,7 @@ from ...domain.conditions import Problem
 from ...domain.device import Interface
 from ...domain.keys import KeyPair, generate_pair
 from ...domain.networks import Network, server_address
-from ...kube.errors import Forbidden, Invalid
+from ...kube.errors import Forbidden, Invalid, KubeError
 from ..agents.authority import Authority
 from ..watch.records import ServerRecord
 from ..writes.secret_store import ForeignSecret, SecretStore
@@ -26,6 +27,7 @@ class Ready:
     """A server whose own things are in place."""
 
     public_key: str
+    endpoint: str
     interface: Interface
 
 
@@ -38,12 +40,11 @@ class Identity:
         self._known: dict[str, tuple[KeyPair, int]] = {}
 
     async def reconcile(self, record: ServerRecord, networks: Sequence[Network]) -> Ready | None:
-        """Make it so and say what the interface should be; None with ``key_problem`` set where it cannot be.
+        """Make it so and say what the interface should be; None with a problem in the facts where it cannot be.
 
         Raises KubeError.
         """
         server, facts = record.server, record.facts
-        facts.endpoint = client_config.endpoint(server.spec)
         facts.networks = tuple(map(str, networks))
         facts.addresses = tuple(f"{server_address(network)}/{network.prefixlen}" for network in networks)
         try:
@@ -63,8 +64,9 @@ class Identity:
         facts.key_problem = None
         facts.public_key = keys.public
         facts.key_generation = server.spec.key_generation
-        mtu = server.spec.mtu or client_config.DEFAULT_MTU
-        return Ready(keys.public, Interface(keys.private.reveal(), server.spec.listen_port, mtu, facts.addresses))
+        if facts.endpoint is None:
+            return None  # nothing that subscribers could be told
+        return Ready(keys.public, facts.endpoint, _interface(server, keys, facts.addresses))
 
     async def _keys(self, server: WireGuardServer) -> KeyPair | Problem:
         uid, generation = server.metadata.uid, server.spec.key_generation
@@ -83,7 +85,12 @@ class Identity:
     async def _pair(self, server: WireGuardServer, have: tuple[KeyPair, int] | None) -> KeyPair | Problem:
         status, generation = server.status, server.spec.key_generation
         if (ref := server.spec.private_key_secret_ref) is not None:
-            imported = await self._store.import_pair(server.metadata.namespace, ref)
+            try:
+                imported = await self._store.import_pair(server.metadata.namespace, ref)
+            except KubeError:
+                if have is None:
+                    raise
+                return have[0]
             # What was imported once goes on working without its source.
             return have[0] if have is not None and isinstance(imported, Problem) else imported
         if have is not None and generation <= have[1]:
@@ -98,8 +105,7 @@ class Identity:
         return generate_pair()
 
     async def _certificate(self, server: WireGuardServer) -> str:
-        chosen = server.spec.data_plane.host.tls_secret_ref
-        name = chosen.name if chosen is not None else secrets.agent_secret_name(server.metadata.name)
+        name = secrets.agent_secret_of(server)
         identity = agent_name(server.metadata.namespace, server.metadata.name)
         body = self._store.find(server, name)
         have = secrets.read_certificate(body) if body is not None else None
@@ -108,3 +114,14 @@ class Identity:
         data = {"tls.crt": have.certificate, "tls.key": have.private_key, "ca.crt": self._authority.ca.certificate}
         await self._store.write(server, KIND, name, data, "kubernetes.io/tls")
         return name
+
+
+def _interface(server: WireGuardServer, keys: KeyPair, addresses: tuple[str, ...]) -> Interface:
+    spec = server.spec
+    masquerade = spec.egress.masquerade
+    if masquerade is None:
+        masquerade = spec.data_plane.type is DataPlaneType.POD
+    mtu = spec.mtu or client_config.DEFAULT_MTU
+    return Interface(
+        keys.private.reveal(), spec.listen_port, mtu, addresses, masquerade=masquerade, isolation=spec.egress.isolation
+    )

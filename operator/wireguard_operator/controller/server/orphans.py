@@ -29,9 +29,10 @@ class Orphans:
 
     async def find(self, store: AddressStore, known: set[str]) -> set[str]:
         """UIDs that hold addresses and are neither ``known`` nor peers of this server. Raises KubeError."""
-        self.due = False
+        self.due = True
         holders = list({holder for _, holder in store.held() if holder.uid not in known})
         belongs = await asyncio.gather(*(self._belongs(holder) for holder in holders))
+        self.due = False
         return {holder.uid for holder, does in zip(holders, belongs, strict=True) if not does}
 
     async def _belongs(self, holder: Holder) -> bool:

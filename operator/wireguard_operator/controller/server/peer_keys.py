@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ...api.base import Key
 from ...api.reasons import Reason
@@ -16,6 +16,7 @@ from ...kube.errors import Forbidden, Invalid, KubeError
 from ..services import Services
 from ..watch.records import PeerRecord
 from ..writes.secret_store import ForeignSecret, SecretStore
+from .identity import Ready
 
 logger = logging.getLogger(__name__)
 
@@ -38,20 +39,21 @@ class PeerKeys:
         """The peer is gone, and its keys with it."""
         self._known.pop(uid, None)
 
-    async def rings(self, records: Sequence[PeerRecord], rotated: set[Key]) -> tuple[list[Work], set[Key]]:
+    async def rings(self, records: Sequence[PeerRecord], rotated: Mapping[Key, str]) -> tuple[list[Work], set[Key]]:
         """The ring that each peer should have, and the peers to be tried again.
 
-        The rotation of a peer in ``rotated`` is at its end.
+        ``rotated`` has the new public keys of peers that use them: the former ones can go.
         """
-        results = await asyncio.gather(*(self._ring(record) for record in records), return_exceptions=True)
+        rings = (self._ring(record, rotated.get(record.key)) for record in records)
+        results = await asyncio.gather(*rings, return_exceptions=True)
         work, failed = list[Work](), set[Key]()
         for record, result in zip(records, results, strict=True):
             if isinstance(result, KeyRing):
                 record.facts.key_problem = None
-                work.append((record, result.finished() if record.key in rotated else result))
+                work.append((record, result))
             elif isinstance(result, Problem):
                 record.facts.key_problem = result
-                if result.reason in (Reason.SECRET_NOT_FOUND, Reason.KEY_INVALID):
+                if result.reason in (Reason.SECRET_NOT_FOUND, Reason.SECRET_REFUSED, Reason.KEY_INVALID):
                     failed.add(record.key)
             elif isinstance(result, KubeError):
                 logger.warning("peer %s: %s", record.key, result)
@@ -60,38 +62,48 @@ class PeerKeys:
                 raise result
         return work, failed
 
-    async def _ring(self, record: PeerRecord) -> KeyRing | Problem:
+    async def _ring(self, record: PeerRecord, used: str | None) -> KeyRing | Problem:
         peer, uid = record.peer, record.uid
         body = self._store.find(peer, secrets.peer_secret_name(peer.metadata.name))
         # A Secret that was deleted or spoilt by mistake is restored: the subscriber's configuration goes on working.
         have = (secrets.read_ring(body) if body is not None else None) or self._known.get(uid)
+        if have is not None and have.current.public == used:
+            have = have.finished()
         made_for = None
         if peer.status.secret_ref is not None and peer.status.public_key is not None:
             made_for = peer.status.key_generation or 0
-        ring = next_ring(peer.spec, have, await self._imports(record), made_for, self._clock())
+        imports, error = await self._imports(record)
+        ring = next_ring(peer.spec, have, imports, made_for, self._clock())
+        if error is not None and isinstance(ring, Problem):
+            raise error
         if isinstance(ring, KeyRing):
             self._known[uid] = ring
         return ring
 
-    async def _imports(self, record: PeerRecord) -> Imports:
+    async def _imports(self, record: PeerRecord) -> tuple[Imports, KubeError | None]:
+        """What can be had, and the error that it could not be told for: what was copied goes on meanwhile."""
         spec, namespace = record.peer.spec, record.key.namespace
         pair_ref, preshared_ref = spec.private_key_secret_ref, spec.preshared_key.secret_ref
         if pair_ref is None and preshared_ref is None:
-            return Imports()
-        async with self._gate:
-            pair = await self._store.import_pair(namespace, pair_ref) if pair_ref else None
-            preshared = await self._store.import_preshared(namespace, preshared_ref) if preshared_ref else None
-        return Imports(pair, preshared)
+            return Imports(), None
+        try:
+            async with self._gate:
+                pair = await self._store.import_pair(namespace, pair_ref) if pair_ref else None
+                preshared = await self._store.import_preshared(namespace, preshared_ref) if preshared_ref else None
+        except KubeError as error:
+            unknown = Problem(Reason.SECRET_NOT_FOUND, str(error))
+            return Imports(unknown if pair_ref else None, unknown if preshared_ref else None), error
+        return Imports(pair, preshared), None
 
     def is_saved(self, record: PeerRecord, ring: KeyRing) -> bool:
         """Whether the Secret holds the ring, so that it outlives this process."""
         body = self._store.find(record.peer, secrets.peer_secret_name(record.peer.metadata.name))
         return body is not None and secrets.read_ring(body) == ring
 
-    async def write(self, server: WireGuardServer, server_public_key: str, work: Sequence[Work]) -> set[Key]:
+    async def write(self, server: WireGuardServer, ready: Ready, work: Sequence[Work]) -> set[Key]:
         """Write the Secrets of peers whose addresses are in their facts; the peers that are to be tried again."""
         results = await asyncio.gather(
-            *(self._write(server, server_public_key, record, ring) for record, ring in work), return_exceptions=True
+            *(self._write(server, ready, record, ring) for record, ring in work), return_exceptions=True
         )
         failed = set()
         for (record, _), result in zip(work, results, strict=True):
@@ -102,10 +114,12 @@ class PeerKeys:
                 raise result
         return failed
 
-    async def _write(self, server: WireGuardServer, server_public_key: str, record: PeerRecord, ring: KeyRing) -> None:
+    async def _write(self, server: WireGuardServer, ready: Ready, record: PeerRecord, ring: KeyRing) -> None:
         peer, facts = record.peer, record.facts
         name = secrets.peer_secret_name(peer.metadata.name)
-        config = client_config.render(server.spec, server_public_key, peer.spec.client, ring.current, facts.addresses)
+        config = client_config.render(
+            server.spec, ready.public_key, ready.endpoint, peer.spec.client, ring.current, facts.addresses
+        )
         try:
             async with self._gate:
                 await self._store.write(peer, KIND, name, secrets.peer_data(ring, config))

@@ -17,6 +17,7 @@ from ...kube.errors import Conflict, KubeError
 from ..agents.client import AgentError
 from ..services import Services
 from ..watch.records import ServerRecord
+from ..writes.secret_store import ForeignSecret
 from .deadlines import Deadlines
 from .work import ServerWork
 
@@ -26,6 +27,7 @@ RETRY_FIRST, RETRY_LAST = 0.5, 30.0
 """Seconds between tries while something does not work; doubled each time."""
 ROTATION_SECONDS = 2.0
 """Between reads of counters while a key is rotated: a device with the new key waits for nothing else."""
+BOOT_LOOK_SECONDS = 1.0
 
 
 class Pipeline:
@@ -36,6 +38,7 @@ class Pipeline:
         self._key = server
         self._wake = asyncio.Event()
         self._delay = RETRY_FIRST
+        self._retry: asyncio.TimerHandle | None = None
         self._dirty: set[Key] = set()
         self._deadlines = Deadlines(services.clock, self.peer_changed)
         self._work: ServerWork | None = None
@@ -61,6 +64,7 @@ class Pipeline:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._take_turns())
             group.create_task(self._read_counters())
+            group.create_task(self._save_boot())
             group.create_task(self._deadlines.run())
 
     def _mark(self, peers: Set[Key], *, wake: bool) -> None:
@@ -87,10 +91,12 @@ class Pipeline:
                 # A mistake of ours must not end the work on this server for good.
                 logger.exception("server %s: a turn failed", self._key)
                 well = False
+            if self._retry is not None:
+                self._retry.cancel()  # or every change during an outage would add tries of its own
             if well:
                 self._delay = RETRY_FIRST
             else:
-                asyncio.get_running_loop().call_later(self._delay, self._wake.set)
+                self._retry = asyncio.get_running_loop().call_later(self._delay, self._wake.set)
                 self._delay = min(self._delay * 2, RETRY_LAST)
 
     async def _turn(self) -> bool:
@@ -150,3 +156,14 @@ class Pipeline:
                 work.agent_failed(server, error)
                 self._wake.set()
             work.report(server)
+
+    async def _save_boot(self) -> None:
+        while True:
+            await asyncio.sleep(BOOT_LOOK_SECONDS)
+            server, work = self._server(), self._work
+            if server is None or work is None or server.uid != work.uid:
+                continue
+            try:
+                await work.save_boot(server)
+            except (KubeError, ForeignSecret) as error:
+                logger.warning("server %s: what new pods boot from is not saved: %s", self._key, error)

@@ -49,8 +49,8 @@ class Provisioner:
         self._services = services
         self.addresses = AddressStore(services.client)
         self.keys = PeerKeys(services)
-        self.rotated: set[Key] = set()
-        """Peers that use their new keys."""
+        self.rotated: dict[Key, str] = {}
+        """The new public keys of peers that use them."""
         self._routes = RouteTable()
         self.networks: tuple[Network, ...] = ()
         """Those in force."""
@@ -71,8 +71,8 @@ class Provisioner:
         self.addresses.open(plan.networks, networks.parse(spec.reserved))
         if plan.networks != self.networks:
             self._routes = RouteTable(plan.networks)
+            facts.room_problem = None
         self.networks = plan.networks
-        facts.room_problem = None
 
     def starved(self) -> set[Key]:
         """Take the peers that want something which others had: there may be something for them now."""
@@ -83,10 +83,12 @@ class Provisioner:
         """The peer has left this server; the peers that this concerns."""
         self.keys.forget(record.uid)
         self.addresses.wish(record.uid, ())
-        self.rotated.discard(record.key)
+        self.rotated.pop(record.key, None)
         self.rotating.discard(record.key)
         self._starved.discard(record.key)
-        return self._routes.withdraw(record.key)
+        # The addresses that it named need not be kept from others any more.
+        waiting = self.starved() if record.peer.spec.addresses else set[Key]()
+        return self._routes.withdraw(record.key) | waiting
 
     def wish(self, record: PeerRecord) -> None:
         """Keep the addresses that the peer names from being given to others."""
@@ -103,7 +105,7 @@ class Provisioner:
         for record in seated:
             self._route(record, now, outcome)
         work, failed = await self.keys.rings(seated, self.rotated)
-        outcome.failed |= failed | await self.keys.write(server.server, ready.public_key, work)
+        outcome.failed |= failed | await self.keys.write(server.server, ready, work)
         # Keys that are in no Secret yet would be lost with this process, and with them the tunnel.
         outcome.placeable = [(record, ring) for record, ring in work if self.keys.is_saved(record, ring)]
         for record, ring in outcome.placeable:
@@ -112,7 +114,7 @@ class Provisioner:
                 outcome.moments[record.key] = ring.previous.until
             else:
                 self.rotating.discard(record.key)
-                self.rotated.discard(record.key)
+            self.rotated.pop(record.key, None)
         return outcome
 
     def _seat(
@@ -123,19 +125,21 @@ class Provisioner:
         outcome: Outcome,
     ) -> bool:
         facts = record.facts
+        # Who cannot have what it wants goes on with what it has: a wish that cannot be granted cuts nobody.
+        held = self.addresses.held_by(record.uid)
+        facts.addresses = tuple(f"{address}/{address.max_prefixlen}" for address in held)
         if not isinstance(result, AllocationError):
             facts.address_problem = None
-            facts.addresses = tuple(f"{address}/{address.max_prefixlen}" for address in result)
             return True
         facts.address_problem = Problem(result.reason, str(result))
         if result.reason in (Reason.POOL_EXHAUSTED, Reason.SERVER_FULL):
             server.facts.room_problem = facts.address_problem
-            if record.peer.spec.server_selector is not None and not facts.addresses:
+            if record.peer.spec.server_selector is not None and not held:
                 outcome.homeless.add(record.key)
         self._starved.add(record.key)
         if result.until is not None:
             outcome.moments[record.key] = result.until
-        return False
+        return bool(held)
 
     def _route(self, record: PeerRecord, now: datetime, outcome: Outcome) -> None:
         facts = record.facts

@@ -16,6 +16,7 @@ from ...domain.claims import Claims
 from ...domain.conditions import Problem
 from ...domain.device import DevicePeer
 from ...domain.key_ring import KeyRing
+from ...domain import usage
 from ..agents.link import DeviceLink
 from ..watch.records import PeerRecord
 from .statistics import Statistics
@@ -38,6 +39,14 @@ class Roster:
         """By public key: taken from the device as soon as the agent says so."""
         self._parted: list[PeerRecord] = []
         """Gone from this server for good, as soon as the agent says so."""
+
+    def uids(self) -> set[str]:
+        """Whoever may be on the device."""
+        return {record.uid for record in self._members.values()}
+
+    def expect_word_on_all(self) -> None:
+        """The agent is told of the whole for the first time: who is not part of it is not on the device any more."""
+        self._unconfirmed |= self._members.keys()
 
     def member(self, key: Key) -> PeerRecord | None:
         """The peer as it was last taken in."""
@@ -77,7 +86,7 @@ class Roster:
         elif facts.verdict is not None and facts.verdict.admitted:
             for public_key, peer in wanted.items():
                 if self._claims.holder(public_key) == record.key:
-                    self._put(record, peer)
+                    self._put(record, peer, now)
         return concerned
 
     def trouble(self, problem: Problem) -> None:
@@ -86,28 +95,35 @@ class Roster:
             if not record.facts.programmed:
                 record.facts.program_problem = problem
 
-    def confirm(self, ack: Ack) -> tuple[list[PeerRecord], list[PeerRecord]]:
-        """The agent has done what was wanted; the peers of which it said something new, and those that are gone."""
+    def confirm(self, ack: Ack) -> list[PeerRecord]:
+        """The agent has done what was wanted; the peers of which it said something new."""
         final = {counters.public_key: counters for counters in ack.final}
         for public_key, record in self._leaving.items():
             self._leave(record, final.get(public_key), ack.device)
         self._leaving.clear()
-        gone, self._parted = self._parted, []
         errors = {holder: text for key, text in ack.errors.items() if (holder := self._claims.holder(key))}
         told = self._waiting(errors.keys() | self._refused)
         for record in told:
             self._settle(record, errors.get(record.key))
         self._unconfirmed.clear()
         self._refused = set(errors)
-        return told, gone
+        return told
 
-    def _put(self, record: PeerRecord, wanted: DevicePeer) -> None:
+    def gone(self) -> list[PeerRecord]:
+        """Take those that have left for good, by the agent's word."""
+        gone, self._parted = self._parted, []
+        return gone
+
+    def _put(self, record: PeerRecord, wanted: DevicePeer, now: datetime) -> None:
         before = self._link.peer(wanted.public_key)
         if before is not None and before != wanted:
             record.facts.settled = False
         if before != wanted or not record.facts.settled:
             self._unconfirmed.add(record.key)
-        self._leaving.pop(wanted.public_key, None)
+        former = self._leaving.pop(wanted.public_key, None)
+        if former is not None and former is not record:
+            # The device never noticed that the key changed hands, and its counters go on.
+            record.facts.traffic = usage.resume(record.facts.traffic, former.facts.traffic, now)
         self._link.put(wanted)
 
     def _take_off(self, record: PeerRecord, public_keys: Iterable[str]) -> None:

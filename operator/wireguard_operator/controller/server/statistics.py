@@ -29,8 +29,8 @@ class Statistics:
         self._online: set[str] = set()
         """Public keys, as in the next one."""
         self._unreported: set[str] = set()
-        self.rotated: set[Key] = set()
-        """Peers that use their new keys, so that the former ones can go."""
+        self.rotated: dict[Key, str] = {}
+        """The new public keys of peers that use them, so that the former ones can go."""
         self.cursor = ""
 
     def take(self, page: CountersPage, server: ServerRecord) -> None:
@@ -45,7 +45,7 @@ class Statistics:
             if ring is not None and counters.public_key != ring.carrier:
                 # The other key of a rotation carries nothing; that it shakes hands is all there is to know.
                 if counters.public_key == ring.current.public and counters.last_handshake:
-                    self.rotated.add(record.key)
+                    self.rotated[record.key] = counters.public_key
                 continue
             told.add(counters.public_key)
             self._count(record, counters, page)

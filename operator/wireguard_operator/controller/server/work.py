@@ -18,15 +18,18 @@ from ...domain import events, usage
 from ...domain.claims import Claims
 from ...domain.conditions import Problem
 from ...domain.lifecycle import Situation, Verdict, judge
+from ...kube.errors import KubeError
 from ...kube.resources import PEERS
-from ..agents.client import AgentClient, AgentError
+from ..agents.client import AgentClient, AgentError, AgentUnreachable
 from ..agents.link import DeviceLink
 from ..services import Services
 from ..watch.records import PeerRecord, ServerRecord
+from .boot import BootSecrets
 from .deadlines import Deadlines
 from .deletion import Deletion
 from .identity import Identity, Ready
 from .orphans import Orphans
+from .pods import Pods, Reach
 from .provisioner import Outcome, Provisioner
 from .roster import Roster
 from .statistics import Statistics
@@ -75,6 +78,9 @@ class ServerWork:
         self._link = DeviceLink()
         self._statistics = Statistics(services, claims, members)
         self._roster = Roster(self._link, claims, self._statistics, members)
+        self._pods = Pods(services)
+        self._boot = BootSecrets(services.secrets)
+        self._reach: Reach | None = None
         self._own = Identity(services.secrets, services.authority)
         self._provisioner = Provisioner(services)
         self._orphans = Orphans(services.client, key)
@@ -102,7 +108,7 @@ class ServerWork:
         if ROOM in dirty:
             self._has_room(server)
         dirty |= await self._serve(server)
-        keeps = await self._deletion.keeps(server, self._provisioner.addresses.holds)
+        keeps = await self._deletion.keeps(server, self._provisioner.addresses.held_by)
         well = await self._bring_about(server, self._judge(dirty, server, keeps=keeps))
         if not keeps:
             await self.take_leave()
@@ -123,15 +129,23 @@ class ServerWork:
         """Take the agent's counters in; whether it still holds what it should. Raises AgentError."""
         page = await self._link.counters(self._agent(server.server), self._statistics.cursor)
         self._statistics.take(page, server)
-        rotated = self._statistics.rotated & self._provisioner.rotating
-        self._statistics.rotated.clear()
+        rotated, self._statistics.rotated = self._statistics.rotated, {}
+        rotated = {peer: key for peer, key in rotated.items() if peer in self._provisioner.rotating}
         self._provisioner.rotated |= rotated
-        self._mark(rotated, wake=True)
+        self._mark(set(rotated), wake=True)
         return self._link.is_settled()
+
+    async def save_boot(self, server: ServerRecord) -> None:
+        """Have what a new pod boots from be what the agent holds. Raises KubeError."""
+        held = self._link.acknowledged()
+        if held is not None and server.server.metadata.deletion_timestamp is None:
+            await self._boot.save(server.server, *held)
 
     def agent_failed(self, server: ServerRecord, error: AgentError) -> None:
         """The agent did not do what it was asked."""
         problem = Problem(error.reason, str(error))
+        if error.reason is Reason.AGENT_UNREACHABLE:
+            problem = self._pods.explain(server.server) or problem
         if server.facts.program_problem != problem:
             logger.warning("server %s: %s", self._key, error)
         server.facts.program_problem = problem
@@ -145,25 +159,48 @@ class ServerWork:
     async def _serve(self, server: ServerRecord) -> set[Key]:
         """Bring the server's own things about; the peers that have to be looked at because one of them changed."""
         store = self._provisioner.addresses
-        reread = self._orphans.due or not store.is_loaded
-        if reread:
-            await store.load(server.server)
+        reread = await self._read_blocks(server)
         seen = (server.server.metadata.generation, server.server.metadata.deletion_timestamp, server.server.spec)
         changed = seen != self._seen
         if changed or reread or server.facts.network_problem is not None:
             self._provisioner.open(server)
+        if changed or reread:
+            server.facts.room_problem = None
+        await self._find_reach(server)
         ready = await self._own.reconcile(server, self._provisioner.networks)
         if ready is not None:
             self._link.set_interface(ready.interface)
         members = self._cache.peers_of(self._key)
         if reread:
-            self._releasing |= await self._orphans.find(store, {self._cache.peers[key].uid for key in members})
+            known = {self._cache.peers[key].uid for key in members} | self._roster.uids()
+            self._releasing |= await self._orphans.find(store, known)
         everybody = changed or ready != self._ready
         self._ready, self._seen, self._served = ready, seen, server.server
         if everybody:
             return set(members)
         # Blocks that were lost are written anew from what the statuses say.
         return {key for key in members if reread and not store.holds(self._cache.peers[key].uid)}
+
+    async def _read_blocks(self, server: ServerRecord) -> bool:
+        """Read the address blocks where that is due; whether they were."""
+        store = self._provisioner.addresses
+        if store.is_loaded and not self._orphans.due:
+            return False
+        try:
+            await store.load(server.server)
+        except KubeError as error:
+            if not store.is_loaded:
+                raise
+            # Peers have to be cut with the API server away, too.
+            logger.info("server %s: the search for orphaned addresses is put off: %s", self._key, error)
+            return False
+        return True
+
+    async def _find_reach(self, server: ServerRecord) -> None:
+        self._reach = reach = await self._pods.reconcile(server.server)
+        server.facts.endpoint = reach.endpoint if isinstance(reach.endpoint, str) else None
+        server.facts.endpoint_problem = None if isinstance(reach.endpoint, str) else reach.endpoint
+        server.facts.pod_problem = reach.problem
 
     def _judge(self, dirty: set[Key], server: ServerRecord, *, keeps: bool) -> list[PeerRecord]:
         """Take from the desired state what does not belong there any more; the peers to provide for, oldest first."""
@@ -177,7 +214,7 @@ class ServerWork:
             if record is None or record.server_key != self._key:
                 self._deadlines.set(key, None)
                 continue
-            seated = keeps and self._provisioner.addresses.holds(record.uid)
+            seated = keeps and bool(self._provisioner.addresses.held_by(record.uid))
             labels = self._cache.namespace(key.namespace).labels
             verdict = judge(Situation(record.peer, self._key, server.server, now, labels, seated))
             record.facts.verdict = verdict
@@ -195,23 +232,26 @@ class ServerWork:
     async def _bring_about(self, server: ServerRecord, serving: list[PeerRecord]) -> bool:
         """Cuts first, then address, Secret and device for the others; whether nothing is left over."""
         if self._ready is None:
+            await self._push(server)  # cuts wait for nothing
             for record in serving:
                 record.facts.program_problem = Problem(Reason.SERVER_NOT_READY, "the server has no keys yet")
             return False
-        well = await self._push(server)
+        well, all_done = await self._push(server), True
         for start in range(0, len(serving), BATCH):
             outcome = await self._provisioner.prepare(server, self._ready, serving[start : start + BATCH])
             self._take(outcome)
-            well = await self._push(server) and not outcome.failed
+            all_done = all_done and not outcome.failed
+            well = await self._push(server)
         if not self._complete:
             self._complete = True
-            well = await self._push(server) and well
+            self._roster.expect_word_on_all()
+            well = await self._push(server)
         await self._release(server)
-        return well
+        return well and all_done
 
     def _take(self, outcome: Outcome) -> None:
         now = self._services.clock()
-        concerned = outcome.failed | outcome.concerned
+        concerned = set(outcome.concerned)
         for record, ring in outcome.placeable:
             concerned |= self._roster.place(record, ring, now)
         for key, moment in outcome.moments.items():
@@ -230,14 +270,12 @@ class ServerWork:
         except AgentError as error:
             self.agent_failed(server, error)
             return False
-        if ack is not None:
-            told, gone = self._roster.confirm(ack)
-            for record in told:
-                self._services.statuses.submit(record)
-            for record in gone:
-                self._say_farewell(record)
+        for record in self._roster.confirm(ack) if ack is not None else ():
+            self._services.statuses.submit(record)
+        for record in self._roster.gone():
+            self._say_farewell(record)
         server.facts.programmed, server.facts.program_problem = True, None
-        server.facts.data_plane = self._link.data_plane
+        server.facts.data_plane, server.facts.warnings = self._link.data_plane, self._link.warnings
         return True
 
     def _say_farewell(self, record: PeerRecord) -> None:
@@ -256,9 +294,10 @@ class ServerWork:
         if self._releasing and self._link.is_settled():
             gone = set(self._releasing)
             until = self._services.clock() + timedelta(seconds=self._services.settings.cool_down)
-            await self._provisioner.addresses.release(gone, until)
+            anything = await self._provisioner.addresses.release(gone, until)
             self._releasing -= gone
-            self._has_room(server)
+            if anything:  # or whoever was sent away for want of room would be sent back at once
+                self._has_room(server)
 
     def _has_room(self, server: ServerRecord) -> None:
         """Those who found none may find some now."""
@@ -267,9 +306,10 @@ class ServerWork:
         self._services.placer.wake()
 
     def _agent(self, server: WireGuardServer) -> AgentClient:
+        if self._reach is None or self._reach.agent_url is None:
+            raise AgentUnreachable("the Service of the agent has no address yet")
         name = agent_name(server.metadata.namespace, server.metadata.name)
-        context = self._services.authority.context()
-        return AgentClient(self._services.http, context, server.spec.data_plane.host.url, name)
+        return AgentClient(self._services.http, self._services.authority.context(), self._reach.agent_url, name)
 
 
 def _is_provided_for(verdict: Verdict) -> bool:

@@ -17,9 +17,10 @@ from pydantic import ValidationError
 from ...api.base import Key
 from ...api.peer import PeerStatus, WireGuardPeer
 from ...api.server import WireGuardServer
-from ...domain import usage
+from ...domain import server_status, usage
 from ...domain.peer_status import PeerFacts, recall
 from ...kube.client import Object
+from ...kube.resources import ResourceType
 from .listener import Listener
 from .records import PeerRecord, ServerRecord, version_of
 
@@ -48,6 +49,8 @@ class Cache:
         self.peers: dict[Key, PeerRecord] = {}
         self.secrets: dict[Key, Object] = {}
         self.namespaces: dict[str, Namespace] = {}
+        self.children: dict[tuple[ResourceType, Key], Object] = {}
+        """Deployments, Services and the like that we made for servers."""
         self.unplaced: set[Key] = set()
         self.seats: dict[str, Key] = {}
         """Servers in whose address blocks a peer's UID stood at the start: there a choice has been made already."""
@@ -73,9 +76,10 @@ class Cache:
         """A namespace exists in this form."""
         meta = body["metadata"]
         new = Namespace(meta.get("labels") or {}, meta.get("deletionTimestamp") is not None)
-        old = self.namespaces.get(meta["name"])
+        # Its peers may have been told of first, and were judged without its labels then.
+        old = self.namespace(meta["name"])
         self.namespaces[meta["name"]] = new
-        if old is None or old == new:
+        if old == new:
             return
         for key, record in self.peers.items():
             if key.namespace == meta["name"]:
@@ -94,8 +98,12 @@ class Cache:
         if server is None:
             return
         old = self.servers.get(server.key)
+        if _is_former(old, server.metadata.uid, body):
+            return
         if old is None or old.uid != server.metadata.uid:
-            self.servers[server.key] = ServerRecord(server, body.get("status", {}), version_of(body))
+            self.servers[server.key] = ServerRecord(
+                server, body.get("status", {}), version_of(body), server_status.recall(server)
+            )
             self._listener.server_changed(server.key)
         elif version_of(body) > old.version:
             before = old.server.metadata
@@ -127,6 +135,8 @@ class Cache:
             self.lose_peer(peer.key, peer.metadata.uid)
             return
         old = self.peers.get(peer.key)
+        if _is_former(old, peer.metadata.uid, body):
+            return
         if old is None or old.uid != peer.metadata.uid:
             if old is not None:
                 self.lose_peer(peer.key)
@@ -145,8 +155,9 @@ class Cache:
             peer = peer.model_copy(update={"status": record.peer.status})
         record.peer, record.version = peer, version_of(body)
         self._see_status(record, body)
-        if peer.spec.server_ref is None and _binding(peer.status) not in (None, bound):
-            # Another controller has placed the peer; the last word in the status counts.
+        if peer.spec.server_ref is None and _binding(peer.status) not in (None, bound, record.left):
+            # Another controller has placed the peer; the last word in the status counts. One of the server that the
+            # peer was just moved away from is our own, written before the move.
             record.placed = _binding(peer.status)
         elif peer.spec.server_ref is None and record.placed is None:
             record.placed = server  # a peer that named its server stays there when it begins to select
@@ -175,7 +186,7 @@ class Cache:
         facts = _after_move(record.facts)
         record.moved_with = facts.traffic
         after = PeerRecord(record.peer, record.status, record.version, facts, record.placed)
-        after.status_version = record.status_version
+        after.status_version, after.left = record.status_version, before
         self._add(after)
         if before is not None:
             self._listener.peer_changed(before, record.key)
@@ -239,6 +250,28 @@ class Cache:
             elif owner["kind"] == "WireGuardPeer" and key in self.peers:
                 self._changed(self.peers[key])
 
+    def see_child(self, kind: ResourceType, body: Object) -> None:
+        """A child of a server exists in this form."""
+        place = kind, Key(body["metadata"]["namespace"], body["metadata"]["name"])
+        old = self.children.get(place)
+        if old is not None and version_of(body) <= version_of(old):
+            return
+        self.children[place] = body
+        if old is None or any(old.get(part) != body.get(part) for part in ("spec", "status")):
+            self._owner_changed(body)
+
+    def lose_child(self, kind: ResourceType, key: Key) -> None:
+        """A child of a server is gone."""
+        old = self.children.pop((kind, key), None)
+        if old is not None:
+            self._owner_changed(old)
+
+    def _owner_changed(self, child: Object) -> None:
+        for owner in child["metadata"].get("ownerReferences", ()):
+            key = Key(child["metadata"]["namespace"], owner["name"])
+            if owner["kind"] == "WireGuardServer" and key in self.servers:
+                self._listener.server_changed(key)
+
     def _forget_membership(self, server: Key | None, peer: Key) -> None:
         if server is None:
             return
@@ -246,6 +279,11 @@ class Cache:
         members.discard(peer)
         if not members:
             del self._peers_of[server]
+
+
+def _is_former(known: PeerRecord | ServerRecord | None, uid: str, body: Object) -> bool:
+    """Whether this is a late word of an object whose name another one has taken since."""
+    return known is not None and known.uid != uid and version_of(body) < known.version
 
 
 def _after_move(facts: PeerFacts) -> PeerFacts:

@@ -12,7 +12,7 @@ import kopf
 
 from ...api.base import GROUP, VERSION, Key
 from ...domain.secrets import MANAGED_BY, MANAGER
-from ...kube.resources import NAMESPACES, PEERS, SECRETS, SERVERS
+from ...kube.resources import CHILDREN, NAMESPACES, PEERS, SECRETS, SERVERS, ResourceType
 from .cache import Cache
 
 DELETED = "DELETED"
@@ -41,6 +41,21 @@ def register(registry: kopf.OperatorRegistry, cache: Cache) -> None:
             cache.lose_secret(*_identity(event["object"]))
         else:
             cache.see_secret(event["object"])
+
+
+def register_children(registry: kopf.OperatorRegistry, cache: Cache) -> None:
+    """Have ``cache`` told of the objects that we make for servers' pods, so that drift is seen at once."""
+    for kind in CHILDREN:
+        _register_child(registry, cache, kind)
+
+
+def _register_child(registry: kopf.OperatorRegistry, cache: Cache, kind: ResourceType) -> None:
+    @kopf.on.event(kind.group, kind.version, kind.plural, labels={MANAGED_BY: MANAGER}, registry=registry)
+    async def child(event: Any, **_: Any) -> None:
+        if event["type"] == DELETED:
+            cache.lose_child(kind, _identity(event["object"])[0])
+        else:
+            cache.see_child(kind, event["object"])
 
 
 def register_namespaces(registry: kopf.OperatorRegistry, cache: Cache) -> None:

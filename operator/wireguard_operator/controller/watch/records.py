@@ -73,6 +73,8 @@ class PeerRecord:
     facts: PeerFacts
     placed: Key | None = None
     """The server that was chosen for a peer with a selector."""
+    left: Key | None = None
+    """The server that the peer was moved away from in this process."""
     moved_with: Traffic | None = None
     """The totals that went on to the record of the next server."""
     status_version: int = 0

@@ -14,8 +14,9 @@ from ...api.base import Key
 from ...domain.secrets import SELECTOR
 from ...kube.client import KubeClient, Object, list_all
 from ...kube.errors import Forbidden, KubeError, NotFound
-from ...kube.resources import BLOCKS, NAMESPACES, PEERS, SECRETS, SERVERS, ResourceType
+from ...kube.resources import BLOCKS, CHILDREN, NAMESPACES, PEERS, SECRETS, SERVERS, ResourceType
 from .cache import Cache
+from .records import version_of
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,9 @@ class Sweep:
         self._cache = cache
         self._namespaces = namespaces
         self._look_for_orphans = look_for_orphans
+        self._behind: dict[str, int] = {}
+        self.is_stalled = False
+        """The watches do not deliver."""
 
     async def fill(self) -> None:
         """Read all objects into the cache; waits for the API server as long as it takes."""
@@ -44,6 +48,9 @@ class Sweep:
                 # Secrets first: a peer whose Secret were not known yet would be given new keys.
                 for body in await self._list(SECRETS):
                     self._cache.see_secret(body)
+                for kind in CHILDREN:
+                    for body in await self._list(kind):
+                        self._cache.see_child(kind, body)
                 for body in await self._list(SERVERS):
                     self._cache.see_server(body)
                 for body in await self._list(PEERS):
@@ -70,8 +77,11 @@ class Sweep:
     async def find_ghosts(self) -> None:
         """Take from the cache what does not exist any more. Raises KubeError."""
         cache = self._cache
-        await self._lose(SERVERS, {key: record.uid for key, record in cache.servers.items()}, cache.lose_server)
-        await self._lose(PEERS, {key: record.uid for key, record in cache.peers.items()}, cache.lose_peer)
+        newest = await self._lose(
+            SERVERS, {key: record.uid for key, record in cache.servers.items()}, cache.lose_server
+        )
+        newest |= await self._lose(PEERS, {key: record.uid for key, record in cache.peers.items()}, cache.lose_peer)
+        await self._doubt_watches(newest)
         known = {key: str(body["metadata"]["uid"]) for key, body in cache.secrets.items()}
         await self._lose(SECRETS, known, cache.lose_secret)
 
@@ -91,14 +101,29 @@ class Sweep:
         for allocation in (spec.get("allocations") or {}).values():
             self._cache.seats[allocation["uid"]] = Key(meta["namespace"], spec["serverName"])
 
-    async def _lose(self, kind: ResourceType, known: dict[Key, str], lose: Callable[[Key, str], None]) -> None:
+    async def _doubt_watches(self, newest: dict[str, int]) -> None:
+        """What was behind at the last look and still is was not told by a watch: read it, and say that we are ill."""
+        have = {record.uid: record.version for record in self._cache.servers.values()}
+        have |= {record.uid: record.version for record in self._cache.peers.values()}
+        missed = [uid for uid, version in self._behind.items() if uid in newest and have.get(uid, 0) < version]
+        self._behind = {uid: version for uid, version in newest.items() if have.get(uid, 0) < version}
+        self.is_stalled = bool(missed)
+        if missed:
+            logger.error("the watches did not tell of %d objects; reading everything anew", len(missed))
+            await self.fill()
+
+    async def _lose(
+        self, kind: ResourceType, known: dict[Key, str], lose: Callable[[Key, str], None]
+    ) -> dict[str, int]:
+        """Lose what is not there any more; the resource version of what is, by UID."""
         # ``known`` was taken before the list, so that what is made meanwhile is not mistaken for a ghost.
-        there = {body["metadata"]["uid"] for body in await self._list(kind, metadata_only=True)}
+        there = {body["metadata"]["uid"]: version_of(body) for body in await self._list(kind, metadata_only=True)}
         for key, uid in known.items():
             if uid not in there:
                 logger.info("%s %s was deleted unseen", kind.plural, key)
                 lose(key, uid)
+        return there
 
     async def _list(self, kind: ResourceType, *, metadata_only: bool = False) -> list[Object]:
-        labels = SELECTOR if kind == SECRETS else ""
+        labels = SELECTOR if kind in (SECRETS, *CHILDREN) else ""
         return await list_all(self._client, kind, self._namespaces, labels=labels, metadata_only=metadata_only)

@@ -12,7 +12,7 @@ from ...domain import secrets
 from ...domain.conditions import Problem
 from ...domain.keys import Hidden, KeyPair
 from ...kube.client import KubeClient, Object
-from ...kube.errors import AlreadyExists, Conflict, NotFound
+from ...kube.errors import AlreadyExists, Conflict, Forbidden, NotFound
 from ...kube.resources import SECRETS
 from ..watch.cache import Cache
 
@@ -52,9 +52,11 @@ class SecretStore:
             return await self._client.get(SECRETS, namespace, name)
         except NotFound:
             return Problem(Reason.SECRET_NOT_FOUND, f"there is no Secret {name} to import a key from")
+        except Forbidden as error:
+            return Problem(Reason.SECRET_REFUSED, f"the API server refuses Secret {name}: {error}")
 
     async def write(
-        self, owner: Resource[Any, Any], kind: str, name: str, data: Mapping[str, str], form: str = "Opaque"
+        self, owner: Resource[Any, Any], kind: str, name: str, data: Mapping[str, str | bytes], form: str = "Opaque"
     ) -> Object:
         """Make the Secret so. Raises ForeignSecret and KubeError."""
         wanted = secrets.build(owner, kind, name, data, form)

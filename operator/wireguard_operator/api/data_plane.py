@@ -1,0 +1,185 @@
+"""What realises a server: pods that the operator makes, or an agent on a host outside the cluster."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from .base import Model
+from .fields import CIDR, UNIQUE, Line, ObjectName, rule, rules
+
+Quantity = Annotated[
+    str,
+    BeforeValidator(str),
+    Field(
+        max_length=32,
+        json_schema_extra={
+            "x-kubernetes-int-or-string": True,
+            "pattern": r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$",
+        },
+    ),
+]
+"""An amount as Kubernetes writes it, e.g. 100m, 2 or 128Mi."""
+
+Values = dict[str, Annotated[str, Field(max_length=4096)]]
+
+
+class DataPlaneType(StrEnum):
+    """Who makes the device."""
+
+    POD = "Pod"
+    HOST = "Host"
+
+
+class Implementation(StrEnum):
+    """What carries the packets."""
+
+    AUTO = "Auto"
+    USERSPACE = "Userspace"
+
+
+class ServiceType(StrEnum):
+    """How subscribers reach a server's pods."""
+
+    CLUSTER_IP = "ClusterIP"
+    NODE_PORT = "NodePort"
+    LOAD_BALANCER = "LoadBalancer"
+
+
+class TrafficPolicy(StrEnum):
+    """Which nodes pass packets from outside on."""
+
+    CLUSTER = "Cluster"
+    LOCAL = "Local"
+
+
+class LocalSecretRef(Model):
+    """A Secret in the namespace of the object."""
+
+    name: ObjectName
+    """Name of the Secret."""
+
+
+class HostDataPlane(Model):
+    """A Linux host or router that runs `wireguard-operator agent`."""
+
+    url: Annotated[
+        str,
+        Field(
+            max_length=300,
+            json_schema_extra=rules(
+                rule(
+                    "isURL(self)"
+                    " && self.matches(r'^https://([0-9A-Za-z.-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?(/[^?#]*)?$')"
+                    " && (url(self).getPort() == '' || int(url(self).getPort()) <= 65535)",
+                    "must be the https URL on which the controller reaches the agent, without user or query,"
+                    " e.g. https://192.0.2.1:8443",
+                )
+            ),
+        ),
+    ]
+    """Where the controller reaches the agent, e.g. https://192.0.2.1:8443."""
+    tls_secret_ref: Annotated[LocalSecretRef | None, Field(alias="tlsSecretRef")] = None
+    """Secret in which the operator keeps the agent's tls.crt, tls.key and ca.crt. Default `<server>-agent-tls`."""
+
+
+class ServiceSettings(Model):
+    """The Service of a server's pods."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule("!has(self.nodePort) || self.type != 'ClusterIP'", "nodePort goes with NodePort and LoadBalancer"),
+            rule(
+                "!has(self.externalTrafficPolicy) || self.type != 'ClusterIP'",
+                "externalTrafficPolicy goes with NodePort and LoadBalancer",
+            ),
+            rule(
+                "self.type == 'LoadBalancer' || !(has(self.loadBalancerClass) || has(self.loadBalancerSourceRanges))",
+                "loadBalancerClass and loadBalancerSourceRanges go with type: LoadBalancer",
+            ),
+        )
+    )
+
+    type: ServiceType = ServiceType.LOAD_BALANCER
+    """ClusterIP: from inside the cluster only. NodePort: a port of every node. LoadBalancer: an address of its own."""
+    annotations: Annotated[Values, Field(default_factory=dict, max_length=32)]
+    """Annotations, by which many load balancers are told what to do."""
+    external_traffic_policy: TrafficPolicy | None = None
+    """Local shows the server the subscriber's own address and saves a hop. Default what Kubernetes does: Cluster."""
+    node_port: Annotated[int | None, Field(ge=1, le=65535)] = None
+    """This port of every node instead of any free one. Must be in the cluster's range, commonly 30000 to 32767."""
+    load_balancer_class: Annotated[Line | None, Field(max_length=253)] = None
+    """Which load balancer takes the Service."""
+    load_balancer_source_ranges: Annotated[tuple[CIDR, ...], Field(max_length=64, json_schema_extra=UNIQUE)] = ()
+    """Networks from which subscribers may come. Default all."""
+
+
+class Resources(Model):
+    """What a pod may use."""
+
+    requests: Annotated[dict[str, Quantity], Field(default_factory=dict, max_length=8)]
+    """The least, e.g. cpu: 100m, memory: 128Mi."""
+    limits: Annotated[dict[str, Quantity], Field(default_factory=dict, max_length=8)]
+    """The most."""
+
+
+class Toleration(Model):
+    """A taint that does not keep a pod from a node."""
+
+    key: Annotated[Line | None, Field(max_length=316)] = None
+    """The taint's key. Default any."""
+    operator: Annotated[str | None, Field(max_length=16, json_schema_extra={"enum": ["Exists", "Equal"]})] = None
+    """Exists or Equal. Default Equal."""
+    value: Annotated[Line | None, Field(max_length=63)] = None
+    """The taint's value."""
+    effect: Annotated[
+        str | None,
+        Field(max_length=32, json_schema_extra={"enum": ["NoSchedule", "PreferNoSchedule", "NoExecute"]}),
+    ] = None
+    """The taint's effect. Default any."""
+    toleration_seconds: Annotated[int | None, Field(ge=0)] = None
+    """How long a NoExecute taint is borne. Default for ever."""
+
+
+class DataPlane(Model):
+    """What realises a server."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.host) == (self.type == 'Host')",
+                "host goes with type: Host, which needs it: the URL of the agent there",
+            ),
+            rule(
+                "self.type == oldSelf.type",
+                "type cannot be changed: make another server and move the peers to it",
+            ),
+            rule(
+                "self.type == 'Pod' || !(has(self.service) || has(self.resources) || has(self.nodeSelector)"
+                " || has(self.tolerations) || has(self.image))",
+                "service, resources, nodeSelector, tolerations and image are about pods and go with type: Pod",
+            ),
+        )
+    )
+
+    type: DataPlaneType = DataPlaneType.POD
+    """Pod: the operator makes pods and a Service. Host: an agent on a Linux host or router outside the cluster."""
+    implementation: Implementation = Implementation.AUTO
+    """Userspace: wireguard-go. Auto: the best that the node has."""
+    host: HostDataPlane | None = None
+    """Settings of type Host."""
+    service: ServiceSettings = ServiceSettings()
+    """How subscribers reach the pods."""
+    resources: Resources = Resources()
+    """What a pod may use."""
+    node_selector: Annotated[Values, Field(default_factory=dict, max_length=16)]
+    """Labels of the nodes on which pods may run."""
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16)] = ()
+    """Taints that do not keep pods from a node."""
+    image: Annotated[Line | None, Field(max_length=512)] = None
+    """Image of the pods. Default the operator's own."""
+    ipv6_forwarding: Annotated[bool, Field(alias="ipv6Forwarding")] = False
+    """Ask the kubelet for the sysctl net.ipv6.conf.all.forwarding, without which a pod forwards no IPv6. Nodes must
+    allow it (kubelet: allowedUnsafeSysctls)."""

@@ -1,0 +1,228 @@
+"""The Kubernetes objects that realise a server of type Pod, built purely from its specification.
+
+The pod runs the agent alone, with the one capability that network interfaces take and no credentials of the cluster.
+Keys are in memory volumes, so that no node's disk ever has them. A new pod boots from Secrets that hold the desired
+state, with the controller away if need be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from ..api.data_plane import ServiceType
+from ..api.server import WireGuardServer
+from .secrets import MANAGED_BY, MANAGER, agent_secret_of, boot_secret_name, owner_reference
+
+AGENT_PORT = 8443
+BOOT_PARTS = 16
+"""Boot Secrets that a pod looks for; each is optional and below the API server's limit of 1 MiB."""
+SERVER_LABEL = "wireguard.dotmac.io/server"
+
+IDENTITY_DIRECTORY, BOOT_DIRECTORY = "/etc/wireguard-operator/identity", "/etc/wireguard-operator/boot"
+STATE_DIRECTORY = "/var/lib/wireguard-operator"
+
+Object = dict[str, Any]
+
+
+def short_name(server: str, suffix: str = "") -> str:
+    """The name of a child: ``<server>-wireguard<suffix>``, shortened by a hash where that is no DNS label any more."""
+    name = f"{server}-wireguard{suffix}"
+    if len(name) <= 63:
+        return name
+    digest = hashlib.sha256(server.encode()).hexdigest()[:8]
+    return f"{server[: 63 - len(suffix) - 19]}-{digest}-wireguard{suffix}"
+
+
+def labels(server: str) -> dict[str, str]:
+    """The labels of all children; the first two select the pods."""
+    return {
+        "app.kubernetes.io/name": "wireguard-server",
+        SERVER_LABEL: server,
+        MANAGED_BY: MANAGER,
+    }
+
+
+def deployment(server: WireGuardServer, image: str) -> Object:
+    """The pods. Recreate: two pods with one key would take turns in hearing each subscriber."""
+    plane, name = server.spec.data_plane, server.metadata.name
+    pod: Object = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 30,
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [_container(server, plane.image or image)],
+        "volumes": _volumes(server),
+    }
+    if plane.ipv6_forwarding:
+        pod["securityContext"]["sysctls"] = [{"name": "net.ipv6.conf.all.forwarding", "value": "1"}]
+    if plane.node_selector:
+        pod["nodeSelector"] = dict(plane.node_selector)
+    if plane.tolerations:
+        pod["tolerations"] = [toleration.to_wire() for toleration in plane.tolerations]
+    spec = {
+        "replicas": 1 if server.spec.enabled else 0,
+        "revisionHistoryLimit": 2,
+        "strategy": {"type": "Recreate"},
+        "selector": {"matchLabels": _selector(name)},
+        "template": {"metadata": {"labels": labels(name)}, "spec": pod},
+    }
+    return _child(server, "apps/v1", "Deployment", short_name(name), spec)
+
+
+def service(server: WireGuardServer) -> Object:
+    """What subscribers reach: UDP."""
+    settings, spec = server.spec.data_plane.service, server.spec
+    port: Object = {
+        "name": "wireguard",
+        "protocol": "UDP",
+        "port": spec.listen_port,
+        "targetPort": spec.listen_port,
+    }
+    if spec.endpoint is not None and spec.endpoint.port and settings.type is ServiceType.LOAD_BALANCER:
+        port["port"] = spec.endpoint.port
+    if settings.node_port is not None:
+        port["nodePort"] = settings.node_port
+    body: Object = {"type": settings.type.value, "selector": _selector(server.metadata.name), "ports": [port]}
+    if settings.external_traffic_policy is not None:
+        body["externalTrafficPolicy"] = settings.external_traffic_policy.value
+    if settings.load_balancer_class is not None:
+        body["loadBalancerClass"] = settings.load_balancer_class
+    if settings.load_balancer_source_ranges:
+        body["loadBalancerSourceRanges"] = list(settings.load_balancer_source_ranges)
+    child = _child(server, "v1", "Service", short_name(server.metadata.name), body)
+    if settings.annotations:
+        child["metadata"]["annotations"] = dict(settings.annotations)
+    return child
+
+
+def agent_service(server: WireGuardServer) -> Object:
+    """What the controller reaches: the agent's HTTPS, by an address that outlives pods."""
+    name = server.metadata.name
+    port = {"name": "agent", "protocol": "TCP", "port": AGENT_PORT, "targetPort": AGENT_PORT}
+    body = {
+        "type": "ClusterIP",
+        "selector": _selector(name),
+        "ports": [port],
+        # The controller asks pods that are not ready, too: what is wrong with them is what it wants to know.
+        "publishNotReadyAddresses": True,
+    }
+    return _child(server, "v1", "Service", short_name(name, "-agent"), body)
+
+
+def disruption_budget(server: WireGuardServer) -> Object:
+    """Says that the pod may be moved: one replica that may not would block every drain of a node."""
+    name = server.metadata.name
+    body = {"maxUnavailable": 1, "selector": {"matchLabels": _selector(name)}}
+    return _child(server, "policy/v1", "PodDisruptionBudget", short_name(name), body)
+
+
+def network_policy(server: WireGuardServer, operator_namespace: str) -> Object:
+    """WireGuard from everywhere, the agent from the operator's namespace only."""
+    name = server.metadata.name
+    operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": operator_namespace}}}
+    body = {
+        "podSelector": {"matchLabels": _selector(name)},
+        "policyTypes": ["Ingress"],
+        "ingress": [
+            {"ports": [{"protocol": "UDP", "port": server.spec.listen_port}]},
+            {"ports": [{"protocol": "TCP", "port": AGENT_PORT}], "from": [operator]},
+        ],
+    }
+    return _child(server, "networking.k8s.io/v1", "NetworkPolicy", short_name(name), body)
+
+
+def covers(actual: object, wanted: object) -> bool:
+    """Whether all of ``wanted`` is there in ``actual``, which may hold more: defaults, and what others set."""
+    if isinstance(wanted, Mapping):
+        return isinstance(actual, Mapping) and all(
+            key in actual and covers(actual[key], value) for key, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return (
+            isinstance(actual, list)
+            and len(actual) == len(wanted)
+            and all(covers(have, want) for have, want in zip(actual, wanted, strict=True))
+        )
+    return actual == wanted
+
+
+def _container(server: WireGuardServer, image: str) -> Object:
+    key = str(server.key)
+    probe = {"tcpSocket": {"port": AGENT_PORT}}
+    container: Object = {
+        "name": "agent",
+        "image": image,
+        "args": [
+            "agent",
+            f"--bundle={IDENTITY_DIRECTORY}",
+            f"--server={key}",
+            f"--boot={BOOT_DIRECTORY}",
+            f"--state-dir={STATE_DIRECTORY}",
+            f"--listen=[::]:{AGENT_PORT}",
+            "--on-exit=remove",
+        ],
+        "ports": [
+            {"name": "wireguard", "containerPort": server.spec.listen_port, "protocol": "UDP"},
+            {"name": "agent", "containerPort": AGENT_PORT, "protocol": "TCP"},
+        ],
+        "securityContext": {
+            # A capability of an ordinary user would take file capabilities; root without any other is less than that.
+            "runAsUser": 0,
+            "runAsNonRoot": False,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]},
+        },
+        "readinessProbe": {**probe, "periodSeconds": 2},
+        "livenessProbe": {**probe, "periodSeconds": 10, "failureThreshold": 6},
+        "volumeMounts": [
+            {"name": "identity", "mountPath": IDENTITY_DIRECTORY, "readOnly": True},
+            {"name": "boot", "mountPath": BOOT_DIRECTORY, "readOnly": True},
+            {"name": "memory", "mountPath": STATE_DIRECTORY, "subPath": "state"},
+            {"name": "memory", "mountPath": "/run/wireguard", "subPath": "sockets"},
+            {"name": "memory", "mountPath": "/tmp", "subPath": "tmp"},  # noqa: S108 - the container's own
+            {"name": "tun", "mountPath": "/dev/net/tun"},
+        ],
+    }
+    resources = {kind: dict(amounts) for kind, amounts in server.spec.data_plane.resources if amounts}
+    if resources:
+        container["resources"] = resources
+    return container
+
+
+def _volumes(server: WireGuardServer) -> list[Object]:
+    name = server.metadata.name
+    parts = [
+        {"secret": {"name": boot_secret_name(name, part), "optional": True, "items": [_item(part)]}}
+        for part in range(BOOT_PARTS)
+    ]
+    return [
+        {"name": "identity", "secret": {"secretName": agent_secret_of(server), "defaultMode": 0o400}},
+        {"name": "boot", "projected": {"sources": parts, "defaultMode": 0o400}},
+        {"name": "memory", "emptyDir": {"medium": "Memory"}},
+        {"name": "tun", "hostPath": {"path": "/dev/net/tun", "type": "CharDevice"}},
+    ]
+
+
+def _item(part: int) -> Object:
+    return {"key": "part", "path": f"part-{part}"}
+
+
+def _selector(server: str) -> dict[str, str]:
+    return {"app.kubernetes.io/name": "wireguard-server", SERVER_LABEL: server}
+
+
+def _child(server: WireGuardServer, version: str, kind: str, name: str, spec: Object) -> Object:
+    return {
+        "apiVersion": version,
+        "kind": kind,
+        "metadata": {
+            "name": name,
+            "namespace": server.metadata.namespace,
+            "labels": labels(server.metadata.name),
+            "ownerReferences": [owner_reference(server, "WireGuardServer")],
+        },
+        "spec": spec,
+    }
