@@ -12,10 +12,12 @@ from pathlib import Path
 from tools.controlplane.pki import KeyPair
 
 LOOPBACK = "127.0.0.1"
-SERVICE_CIDR = "10.96.0.0/16"
+SERVICE_CIDR = "127.96.0.0/16"
+"""Without kube-proxy nobody answers on a Service's address. One of loopback keeps whoever tries on this machine, where
+it is refused at once."""
 SERVER_NAMES = (
     LOOPBACK,
-    "10.96.0.1",  # the first address of SERVICE_CIDR: the kubernetes Service, as pods see it
+    "10.96.0.1",  # the kubernetes Service as pods see it, where there is a node
     "localhost",
     "kubernetes",
     "kubernetes.default",
