@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help setup demo test check unit cluster format generate lock clean
+.PHONY: help setup demo test check unit cluster node image sbom format generate lock clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,13 +27,24 @@ unit: setup ## Tests of pure parts: seconds
 cluster: setup ## Tests on a real API server with real tunnels: minutes
 	$(PYTHON) -m pytest -q -n 2 --dist loadfile tests/cluster
 
+node: setup ## Tests on a real node with real pods, in namespaces of their own: a minute
+	$(PYTHON) -m tools.node $(abspath $(PYTHON)) -m pytest -q tests/node
+
+image: setup ## Build the container image without a registry
+	$(PYTHON) -m tools.image build
+
+sbom: setup ## Write down what is in the image: dist/sbom.spdx.json
+	@mkdir -p dist
+	$(PYTHON) -m tools.image sbom >dist/sbom.spdx.json
+
 format: setup ## Format and fix what can be fixed
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-generate: setup ## Generate crds/ and docs/reference.md from the models
+generate: setup ## Generate crds/ and docs/reference.md from the models, manifests/install/ from the chart
 	.venv/bin/wireguard-operator crds --output crds
 	.venv/bin/wireguard-operator reference --output docs/reference.md
+	$(PYTHON) -m tools.chart
 
 lock: setup ## Resolve pyproject.toml anew into the lock files
 	$(PYTHON) -m pip install --quiet uv

@@ -7,8 +7,14 @@ cd "$(dirname "$0")/.."
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 step() { printf '[%s] %s\n' "$1" "$2" >&2; }
 
-# command:package
+# command:package; the second and third list only for the targets that build the image or run a node
 NEEDED="wg:wireguard-tools wg-quick:wireguard-tools ip:iproute2 ping:iputils-ping nft:nftables zbarimg:zbar-tools git:git"
+IMAGE="buildah:buildah mmdebstrap:mmdebstrap catatonit:catatonit"
+NODE="containerd:containerd runc:runc /usr/lib/cni/bridge:containernetworking-plugins iptables:iptables"
+case "${1:-}" in
+    image|sbom) NEEDED="$NEEDED $IMAGE" ;;
+    node) NEEDED="$NEEDED $IMAGE $NODE" ;;
+esac
 
 find_python() {
     local name
@@ -54,5 +60,5 @@ else
     step 2/3 "Python packages are there"
 fi
 
-step 3/3 "control plane, wireguard-go and kstatus (the first time they are built from source, about eight minutes)"
+step 3/3 "control plane, wireguard-go, kstatus and helm (the first time they are built from source, about ten minutes)"
 .venv/bin/python -m tools.controlplane binaries >/dev/null

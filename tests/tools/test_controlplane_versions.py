@@ -12,7 +12,7 @@ from tools.controlplane.state import choose_ports
 @pytest.mark.parametrize(
     "name",
     ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl",
-     "wireguard-go", "kstatus"],
+     "wireguard-go", "kstatus", "helm"],
 )  # fmt: skip
 def test_every_binary_of_the_design_is_pinned(name: str) -> None:
     found = versions.binary(name)
@@ -35,10 +35,23 @@ def test_an_unknown_binary_is_refused_with_the_names_of_those_that_exist() -> No
         ("etcd", "etcd Version: 3.4.1", False),
         ("wireguard-go", "0.0.20250522", False),
         ("kstatus", "kstatus v0.37.2", False),
+        ("helm", versions.binary("helm").version, True),
+        ("helm", "v3.11.3+g323249351482b3bbfc9f5004f65d400aa70f9ae7", False),
+        ("helm", "v4.0.0", False),
     ],
 )
 def test_a_binary_on_path_is_taken_only_when_its_version_fits(name: str, output: str, accepted: bool) -> None:
     assert versions.binary(name).accepts(output) is accepted
+
+
+def test_kubernetes_and_helm_are_told_their_versions_when_they_are_built() -> None:
+    assert "version.gitVersion=v1." in versions.binary("kube-apiserver").ldflags
+    helm = versions.binary("helm")
+    assert f"internal/version.version={helm.version}" in helm.ldflags
+    module = versions.parse_go_mod((helm.directory / "go.mod").read_text())
+    minor = module.requires["k8s.io/client-go"].split(".")[1]
+    assert f"chartutil.k8sVersionMinor={minor}" in helm.ldflags.split(" -X helm.sh/helm/v3/pkg/")
+    assert versions.binary("etcd").ldflags == "-s -w"
 
 
 def test_a_module_without_tool_lines_is_a_program_of_our_own_and_built_from_its_own_package() -> None:

@@ -18,7 +18,7 @@ from tools.controlplane.paths import default_plane_dir, say
 from tools.controlplane.plane import ControlPlane, ControlPlaneError
 from tools.controlplane.shared import stop_if_unused
 
-_DEFAULT_BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "wireguard-go", "kstatus")
+_DEFAULT_BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "wireguard-go", "kstatus", "helm")
 
 
 def up(arguments: argparse.Namespace) -> int:

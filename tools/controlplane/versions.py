@@ -15,7 +15,7 @@ from pathlib import Path
 from tools.controlplane.paths import REPOSITORY
 
 TOOLS = REPOSITORY / "tools"
-_MODULE_DIRECTORIES = ("kubernetes", "etcd", "wireguard-go", "kstatus")
+_MODULE_DIRECTORIES = ("kubernetes", "etcd", "wireguard-go", "kstatus", "helm")
 # Packages whose last path element is not the name people know.
 _NAMES = {"go.etcd.io/etcd/server/v3": "etcd", "golang.zx2c4.com/wireguard": "wireguard-go"}
 # The library that a program of our own is about; it gives the program its version.
@@ -25,6 +25,7 @@ _BUILD_TIMES = {
     "etcd": "about 1 min",
     "wireguard-go": "a few seconds",
     "kstatus": "less than 1 min",
+    "helm": "2-4 min",
 }
 
 
@@ -128,7 +129,7 @@ def binaries() -> dict[str, Binary]:
                 package=package,
                 version=version,
                 go=module.go,
-                ldflags=_ldflags(package, version),
+                ldflags=_ldflags(package, version, module),
                 build_time=_BUILD_TIMES.get(name, "1-3 min"),
                 version_arguments=None if own else _version_arguments(name),
             )
@@ -157,13 +158,24 @@ def binary(name: str) -> Binary:
 def _version_arguments(name: str) -> tuple[str, ...] | None:
     if name == "wireguard-go":
         return None  # Debian ships a build of 2022 that is five times slower and prints no usable version
-    return ("version", "--client") if name == "kubectl" else ("--version",)
+    return {"kubectl": ("version", "--client"), "helm": ("version", "--short")}.get(name, ("--version",))
 
 
-def _ldflags(package: str, version: str) -> str:
-    """Strip symbols; Kubernetes also needs to be told its version, or it believes to be v0.0.0-master."""
-    if not package.startswith("k8s.io/kubernetes/"):
-        return "-s -w"
-    major, minor, _ = parse_version(version) or (0, 0, 0)
-    stamps = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
-    return " ".join(["-s -w", *(f"-X k8s.io/component-base/version.{k}={v}" for k, v in stamps.items())])
+def _ldflags(package: str, version: str, module: GoMod) -> str:
+    """Strip symbols, and tell those programs their version that would otherwise believe to be another one."""
+    return " ".join(["-s -w", *(f"-X {variable}={value}" for variable, value in _stamps(package, version, module))])
+
+
+def _stamps(package: str, version: str, module: GoMod) -> list[tuple[str, object]]:
+    if package.startswith("k8s.io/kubernetes/"):  # else v0.0.0-master
+        major, minor, _ = parse_version(version) or (0, 0, 0)
+        stamps = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+        return [(f"k8s.io/component-base/version.{name}", value) for name, value in stamps.items()]
+    if package.startswith("helm.sh/helm/v3/"):  # else v3.x without a patch, and `helm template` for Kubernetes 1.20
+        _, minor, _ = parse_version(module.version_of("k8s.io/client-go")) or (0, 0, 0)
+        return [
+            ("helm.sh/helm/v3/internal/version.version", version),
+            *((f"helm.sh/helm/v3/pkg/{part}.k8sVersionMajor", 1) for part in ("chartutil", "lint/rules")),
+            *((f"helm.sh/helm/v3/pkg/{part}.k8sVersionMinor", minor) for part in ("chartutil", "lint/rules")),
+        ]
+    return []

@@ -8,9 +8,10 @@ with what the device has, and serves a snapshot, a start, a device that died, an
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from .. import __version__
@@ -45,12 +46,13 @@ class Service:
     """One server's desired state and its device."""
 
     def __init__(
-        self, device: Device, store: Store, firewall: Firewall | None = None, warnings: tuple[str, ...] = ()
+        self, device: Device, store: Store, firewall: Firewall | None = None, warnings: Mapping[int, str] | None = None
     ) -> None:
         self._device = device
         self._store = store
         self._firewall = firewall
-        self._warnings = warnings
+        self._warnings = dict(warnings or {})
+        """What the host cannot do for an IP version."""
         self._lock = asyncio.Lock()
         self._changes = ChangeLog()
         self._revision = 0
@@ -91,7 +93,7 @@ class Service:
         device = await self._device.identity()
         # A device that died a moment ago holds nothing, though the supervisor may not know yet.
         applied = self._applied() if device else None
-        return AgentStatus(__version__, self._device.implementation, device, applied, self._errors(), self._warnings)
+        return AgentStatus(__version__, self._device.implementation, device, applied, self._errors(), self._limits())
 
     async def snapshot(self, request: Snapshot) -> Ack:
         """Make the device so. Raises InvalidRequestError, StoreError (nothing changed then), DeviceError."""
@@ -114,14 +116,16 @@ class Service:
                 raise ConflictError
             delta = Delta(request.interface, request.upsert, request.remove)
             undo = _inverse(self._state, delta)
+            # From here on whoever asks is told that the device is not there yet.
+            self._current = False
             self._state.apply(delta)
             try:
                 await asyncio.to_thread(self._store.save_state, request.revision, self._state)
             except StoreError:
                 self._state.apply(undo)
+                self._current = True
                 raise
             self._revision = request.revision
-            self._current = False
             if request.interface is not None:
                 self._hold(self._state)
                 final = await self._reconcile()
@@ -203,6 +207,12 @@ class Service:
 
     def _errors(self) -> dict[str, str]:
         return {**self._route_errors, **self._refused, **(self._admission.refused if self._admission else {})}
+
+    def _limits(self) -> tuple[str, ...]:
+        """The warnings that are about address families of this server."""
+        addresses = self._state.interface.addresses if self._state is not None else ()
+        versions = {ipaddress.ip_interface(address).version for address in addresses}
+        return tuple(text for version, text in sorted(self._warnings.items()) if version in versions)
 
     async def _reconcile(self) -> tuple[PeerCounters, ...]:
         """Compare the device with the state and change what differs; the final counters of what went."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..domain.device import DevicePeer, Interface
 from ..domain.keys import Hidden, pair_of
-from . import daemon, uapi
+from . import daemon, forwarding, uapi
 from .device import DeviceDump, DeviceError, DeviceGoneError
 from .link import Link
 
@@ -70,6 +70,7 @@ class UserspaceDevice:
             )
         )
         await self._link.configure(interface)
+        forwarding.enable_devices()
         await self._listening(interface.listen_port)
 
     async def apply(self, upsert: Sequence[DevicePeer], remove: Sequence[str]) -> dict[str, str]:

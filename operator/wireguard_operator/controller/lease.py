@@ -14,6 +14,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,9 +53,12 @@ class Lease:
 
     async def keep(self) -> None:
         """Renew the Lease; returns when it is lost, and nothing may be done any more."""
-        while time.monotonic() - self._renewed < DEADLINE:
-            await asyncio.sleep(RETRY)
-            await self._try()
+        while (left := self._renewed + DEADLINE - time.monotonic()) > 0:
+            # An answer that does not come must not take longer than others wait before they take over.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await asyncio.sleep(RETRY)
+                    await self._try()
         logger.error("the Lease is lost: it could not be renewed for %.0f s", DEADLINE)
 
     async def give_back(self) -> None:

@@ -7,12 +7,13 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import kopf
@@ -100,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     logging.getLogger("kubernetes").setLevel(logging.WARNING)
     try:
         asyncio.run(_main(settings_of(args)))
-    except (KubeError, kopf.LoginError, StartError, OSError) as error:
+    except (KubeError, kopf.LoginError, StartError, LeaseLost, OSError) as error:
         logger.error("%s", error)
         return 1
     except BaseExceptionGroup as group:
@@ -133,10 +134,14 @@ async def _main(settings: Settings) -> None:
             await health.start(settings.health_port)
             stack.push_async_callback(health.close)
         lease = Lease(client, settings.namespace, now) if settings.leader_elect else None
+        keeping: asyncio.Task[None] | None = None
         if lease is not None:
             if not await _before(lease.acquire(), stop):
                 return
             stack.push_async_callback(lease.give_back)
+            # From now on: to read many objects takes longer than a Lease holds.
+            keeping = asyncio.create_task(lease.keep())
+            stack.callback(keeping.cancel)
         events = EventRecorder(client, now)
         statuses = StatusWriter(client, events, now)
         services = Services(
@@ -153,6 +158,8 @@ async def _main(settings: Settings) -> None:
         )
         if not await _before(sweep.fill(), stop):
             return
+        if keeping is not None and keeping.done():
+            raise LeaseLost("the Lease was lost before there was anything to do")
         supervisor.open(services)
         stack.push_async_callback(supervisor.close)
         logger.info("serving %d servers and %d peers", len(cache.servers), len(cache.peers))
@@ -161,8 +168,8 @@ async def _main(settings: Settings) -> None:
             work.append(group.create_task(events.work()))
             work.append(group.create_task(services.placer.run()))
             work.append(group.create_task(sweep.repeat(settings.sweep_interval)))
-            if lease is not None:
-                work.append(group.create_task(_keep(lease)))
+            if keeping is not None:
+                work.append(group.create_task(_end_with(keeping, supervisor)))
             await _watch(settings, cache, stop)
             for task in work:
                 task.cancel()
@@ -183,8 +190,9 @@ async def _before(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
     return not stop.is_set()
 
 
-async def _keep(lease: Lease) -> None:
-    await lease.keep()
+async def _end_with(keeping: asyncio.Task[None], supervisor: Supervisor) -> None:
+    await keeping
+    await supervisor.close()  # before all else, which may take its time
     raise LeaseLost
 
 
@@ -207,6 +215,8 @@ async def _watch(settings: Settings, cache: Cache, stop: asyncio.Event) -> None:
     kopf_settings = kopf.OperatorSettings()
     configure_kopf(kopf_settings)
     await kopf.operator(
+        # kopf would ask for the user's name, which a container need not have.
+        identity=cast(Any, f"{os.getpid()}@{socket.gethostname()}"),
         registry=registry,
         settings=kopf_settings,
         stop_flag=stop,

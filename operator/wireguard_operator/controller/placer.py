@@ -63,8 +63,13 @@ class Placer:
     def look(self) -> None:
         """Place whoever waits, oldest first, and move whoever has to go."""
         now = self._clock()
+        refused: dict[tuple[str, str], Problem] = {}
         for record in self._waiting(now):
-            found = self._choose(record.peer, None)
+            # Where an older peer found none, one that asks for the same finds none either: thousands may wait.
+            asked = record.key.namespace, repr(record.peer.spec.server_selector)
+            found = refused.get(asked) or self._choose(record.peer, None)
+            if isinstance(found, Problem):
+                refused[asked] = found
             if isinstance(found, Key):
                 self._cache.place(record.key, found)
             else:

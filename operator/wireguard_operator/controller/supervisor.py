@@ -31,9 +31,10 @@ class Supervisor:
     async def close(self) -> None:
         """Stop all work. The devices go on as they are."""
         self._services = None
-        for task in self._tasks.values():
+        tasks = list(self._tasks.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def server_changed(self, server: Key) -> None:
         """See ``cache.Listener``."""
@@ -64,11 +65,18 @@ class Supervisor:
     def _pipeline(self, server: Key) -> Pipeline:
         if self._services is None:
             raise RuntimeError("the supervisor is not open")
-        if server not in self._pipelines:
+        pipeline = self._pipelines.get(server)
+        if pipeline is None or pipeline.is_over:
             pipeline = self._pipelines[server] = Pipeline(self._services, server)
             task = self._tasks[server] = asyncio.create_task(pipeline.run(), name=f"pipeline {server}")
             task.add_done_callback(_complain)
-        return self._pipelines[server]
+            task.add_done_callback(lambda task: self._forget(server, task))
+        return pipeline
+
+    def _forget(self, server: Key, task: asyncio.Task[None]) -> None:
+        """A pipeline has ended; there may be a next one of the name already."""
+        if self._tasks.get(server) is task:
+            del self._tasks[server], self._pipelines[server]
 
 
 def _complain(task: asyncio.Task[None]) -> None:

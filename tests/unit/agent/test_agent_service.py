@@ -198,6 +198,22 @@ async def test_the_state_is_on_disk_before_the_device_is_touched(
     assert (await service.status()).applied is None
 
 
+async def test_a_state_is_not_said_to_be_applied_before_the_device_has_it(
+    service: Service, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ack = await service.snapshot(Snapshot(1, INTERFACE, (peer(2),)))
+    save, said = store.save_state, []
+
+    def slowly(revision: int, state: DesiredState) -> None:
+        # Whoever asks now, say a controller that has lost patience with the delta, is on another thread's loop.
+        said.append(asyncio.run(service.status()).applied)
+        save(revision, state)
+
+    monkeypatch.setattr(store, "save_state", slowly)
+    after = await service.delta(delta(ack.applied, peer(3)))
+    assert said[0] is None or said[0].digest != after.applied.digest
+
+
 async def test_a_full_disk_changes_nothing(
     service: Service, device: FakeDevice, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

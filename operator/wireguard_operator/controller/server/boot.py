@@ -34,9 +34,10 @@ class BootSecrets:
             return
         if time.monotonic() - self._written < PAUSE_SECONDS:
             return
+        self._written = time.monotonic()
         digest = state.digest
         copy = DesiredState(state.interface, list(state.peers.values()))
         for number, part in enumerate(await asyncio.to_thread(boot.encode, revision, copy)):
             name = boot_secret_name(server.metadata.name, number)
             await self._store.write(server, KIND, name, {"part": part})
-        self._saved, self._written = digest, time.monotonic()
+        self._saved = digest

@@ -14,6 +14,8 @@ from datetime import datetime
 from ...api.base import Key
 
 LOOK_SECONDS = 0.25
+SLACK = 64
+"""Entries without meaning that the heap may have beside as many as there are deadlines."""
 
 
 class Deadlines:
@@ -35,6 +37,10 @@ class Deadlines:
         elif self._current.get(peer) != when:
             self._current[peer] = when
             heapq.heappush(self._heap, (when, peer))
+        if len(self._heap) > 2 * len(self._current) + SLACK:
+            # Those of deleted peers would stay for the years that their subscriptions had to run.
+            self._heap = [(moment, key) for key, moment in self._current.items()]
+            heapq.heapify(self._heap)
 
     async def run(self) -> None:
         """Call ``due`` for each peer whose moment has come, until cancelled."""
@@ -47,7 +53,7 @@ class Deadlines:
         now = self._clock()
         while self._heap and self._heap[0][0] <= now:
             when, peer = heapq.heappop(self._heap)
-            # An entry that was replaced stays in the heap until its time and then means nothing.
+            # An entry that was replaced stays in the heap for a while and means nothing.
             if self._current.get(peer) == when:
                 del self._current[peer]
                 self._due(peer)

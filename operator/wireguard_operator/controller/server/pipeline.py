@@ -42,6 +42,8 @@ class Pipeline:
         self._dirty: set[Key] = set()
         self._deadlines = Deadlines(services.clock, self.peer_changed)
         self._work: ServerWork | None = None
+        self.is_over = False
+        """Nothing is done any more, since there is neither the server nor a peer that names it."""
         self._mark(services.cache.peers_of(server), wake=True)
 
     def server_changed(self) -> None:
@@ -60,12 +62,13 @@ class Pipeline:
             self._wake.set()
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled, or until it is over."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._take_turns())
-            group.create_task(self._read_counters())
-            group.create_task(self._save_boot())
-            group.create_task(self._deadlines.run())
+            loops = self._read_counters(), self._save_boot(), self._deadlines.run()
+            others = [group.create_task(loop) for loop in loops]
+            await self._take_turns()
+            for other in others:
+                other.cancel()
 
     def _mark(self, peers: Set[Key], *, wake: bool) -> None:
         self._dirty |= peers
@@ -76,7 +79,7 @@ class Pipeline:
         return self._services.cache.servers.get(self._key)
 
     async def _take_turns(self) -> None:
-        while True:
+        while not self.is_over:
             await self._wake.wait()
             self._wake.clear()
             try:
@@ -95,9 +98,14 @@ class Pipeline:
                 self._retry.cancel()  # or every change during an outage would add tries of its own
             if well:
                 self._delay = RETRY_FIRST
+                self.is_over = self._is_unneeded()
             else:
                 self._retry = asyncio.get_running_loop().call_later(self._delay, self._wake.set)
                 self._delay = min(self._delay * 2, RETRY_LAST)
+
+    def _is_unneeded(self) -> bool:
+        nobody = self._server() is None and not self._services.cache.count_of(self._key)
+        return nobody and self._work is None and not self._wake.is_set()
 
     async def _turn(self) -> bool:
         """Do what is to be done; whether nothing is left over."""
@@ -106,6 +114,9 @@ class Pipeline:
             await self._work.take_leave()
             self._work = None
             self._dirty |= self._services.cache.peers_of(self._key)
+            for key in self._services.cache.peers_of(self._key):
+                # What a device has is of the former server, and nobody could use it any more.
+                self._services.cache.peers[key].facts.settled = False
         if server is not None and self._work is None:
             self._work = ServerWork(self._services, self._key, server.uid, self._deadlines, self._mark)
             self._dirty |= self._services.cache.peers_of(self._key)
@@ -147,7 +158,7 @@ class Pipeline:
             rotating = self._work is not None and self._work.is_rotating()
             await asyncio.sleep(min(interval, ROTATION_SECONDS) if rotating else interval)
             server, work = self._server(), self._work
-            if server is None or work is None or not work.is_settled():
+            if server is None or work is None or server.uid != work.uid or not work.is_settled():
                 continue
             try:
                 if not await work.read_counters(server):
@@ -155,6 +166,9 @@ class Pipeline:
             except AgentError as error:
                 work.agent_failed(server, error)
                 self._wake.set()
+            except Exception:
+                # Nor may an agent that says what cannot be end it.
+                logger.exception("server %s: the counters cannot be read", self._key)
             work.report(server)
 
     async def _save_boot(self) -> None:
@@ -167,3 +181,5 @@ class Pipeline:
                 await work.save_boot(server)
             except (KubeError, ForeignSecret) as error:
                 logger.warning("server %s: what new pods boot from is not saved: %s", self._key, error)
+            except Exception:
+                logger.exception("server %s: what new pods boot from is not saved", self._key)

@@ -12,11 +12,11 @@ from datetime import datetime
 from ...agent.protocol import Ack, PeerCounters
 from ...api.base import Key
 from ...api.reasons import Reason
+from ...domain import usage
 from ...domain.claims import Claims
 from ...domain.conditions import Problem
 from ...domain.device import DevicePeer
 from ...domain.key_ring import KeyRing
-from ...domain import usage
 from ..agents.link import DeviceLink
 from ..watch.records import PeerRecord
 from .statistics import Statistics
@@ -51,6 +51,10 @@ class Roster:
     def member(self, key: Key) -> PeerRecord | None:
         """The peer as it was last taken in."""
         return self._members.get(key)
+
+    def members(self) -> tuple[PeerRecord, ...]:
+        """All peers of the server, as they were last taken in."""
+        return tuple(self._members.values())
 
     def take_in(self, record: PeerRecord) -> None:
         """The peer belongs to this server, on the device or not."""

@@ -10,7 +10,7 @@ from collections.abc import Set
 from datetime import timedelta
 from typing import Protocol
 
-from ...agent.protocol import agent_name
+from ...agent.protocol import Ack, agent_name
 from ...api.base import Key
 from ...api.reasons import Reason
 from ...api.server import WireGuardServer
@@ -110,7 +110,9 @@ class ServerWork:
         dirty |= await self._serve(server)
         keeps = await self._deletion.keeps(server, self._provisioner.addresses.held_by)
         well = await self._bring_about(server, self._judge(dirty, server, keeps=keeps))
-        if not keeps:
+        if keeps:
+            await self._release(server)
+        else:  # the blocks go with the server, and in a namespace that goes nothing can be written
             await self.take_leave()
         await self._deletion.settle(server, keeps=keeps)
         return well
@@ -119,9 +121,14 @@ class ServerWork:
         """The server is gone: take its peers off the device, as far as the agent can still be reached."""
         if self._served is None or not self._complete:
             return
+        for record in self._roster.members():
+            # Who went in the last moment has not been looked at, and its last usage not been told.
+            if self._cache.peers.get(record.key) is not record:
+                self._roster.part_with(record)
         self._link.clear()
         try:
-            await self._link.push(self._agent(self._served))
+            ack = await self._link.push(self._agent(self._served))
+            self._take_word(ack)
         except AgentError as error:
             logger.warning("server %s is gone, but its tunnels stay until its agent is stopped: %s", self._key, error)
 
@@ -246,7 +253,6 @@ class ServerWork:
             self._complete = True
             self._roster.expect_word_on_all()
             well = await self._push(server)
-        await self._release(server)
         return well and all_done
 
     def _take(self, outcome: Outcome) -> None:
@@ -270,13 +276,17 @@ class ServerWork:
         except AgentError as error:
             self.agent_failed(server, error)
             return False
+        self._take_word(ack)
+        server.facts.programmed, server.facts.program_problem = True, None
+        server.facts.data_plane, server.facts.warnings = self._link.data_plane, self._link.warnings
+        return True
+
+    def _take_word(self, ack: Ack | None) -> None:
+        """What the agent has acknowledged becomes known."""
         for record in self._roster.confirm(ack) if ack is not None else ():
             self._services.statuses.submit(record)
         for record in self._roster.gone():
             self._say_farewell(record)
-        server.facts.programmed, server.facts.program_problem = True, None
-        server.facts.data_plane, server.facts.warnings = self._link.data_plane, self._link.warnings
-        return True
 
     def _say_farewell(self, record: PeerRecord) -> None:
         """What a peer used here goes on with it to its next server, or is said for good."""
@@ -296,8 +306,10 @@ class ServerWork:
             until = self._services.clock() + timedelta(seconds=self._services.settings.cool_down)
             anything = await self._provisioner.addresses.release(gone, until)
             self._releasing -= gone
-            if anything:  # or whoever was sent away for want of room would be sent back at once
+            if anything:
                 self._has_room(server)
+            else:  # nor is there more room than before, or whoever was sent away for want of it would be sent back
+                self._services.placer.wake()
 
     def _has_room(self, server: ServerRecord) -> None:
         """Those who found none may find some now."""

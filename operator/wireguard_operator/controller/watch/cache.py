@@ -37,6 +37,9 @@ class Namespace:
     terminating: bool
 
 
+STATISTICS = {"traffic", "online", "lastHandshakeTime", "endpoint", "peers", "dataPlane", "lastStatsTime"}
+"""Parts of a status that follow the clock: two controllers would write them in turns for ever, if each insisted."""
+
 NO_NAMESPACE = Namespace({}, terminating=False)
 
 
@@ -168,8 +171,12 @@ class Cache:
 
     def _see_status(self, record: PeerRecord | ServerRecord, body: Object) -> None:
         """Events that are older than our own last write say nothing new about the status."""
-        if version_of(body) >= record.status_version and body.get("status", {}) != record.status:
-            record.status = body.get("status", {})
+        if version_of(body) < record.status_version:
+            return
+        before, record.status = record.status, body.get("status", {})
+        if any(
+            before.get(part) != record.status.get(part) for part in (before.keys() | record.status.keys()) - STATISTICS
+        ):
             self._listener.status_changed(record)
 
     def place(self, key: Key, server: Key | None) -> None:
@@ -260,10 +267,11 @@ class Cache:
         if old is None or any(old.get(part) != body.get(part) for part in ("spec", "status")):
             self._owner_changed(body)
 
-    def lose_child(self, kind: ResourceType, key: Key) -> None:
+    def lose_child(self, kind: ResourceType, key: Key, uid: str | None = None) -> None:
         """A child of a server is gone."""
-        old = self.children.pop((kind, key), None)
-        if old is not None:
+        old = self.children.get((kind, key))
+        if old is not None and uid in (None, old["metadata"]["uid"]):
+            del self.children[kind, key]
             self._owner_changed(old)
 
     def _owner_changed(self, child: Object) -> None:

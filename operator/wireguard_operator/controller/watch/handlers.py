@@ -53,7 +53,7 @@ def _register_child(registry: kopf.OperatorRegistry, cache: Cache, kind: Resourc
     @kopf.on.event(kind.group, kind.version, kind.plural, labels={MANAGED_BY: MANAGER}, registry=registry)
     async def child(event: Any, **_: Any) -> None:
         if event["type"] == DELETED:
-            cache.lose_child(kind, _identity(event["object"])[0])
+            cache.lose_child(kind, *_identity(event["object"]))
         else:
             cache.see_child(kind, event["object"])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from ...api.base import Key
 from ...domain.secrets import SELECTOR
@@ -16,11 +17,11 @@ from ...kube.client import KubeClient, Object, list_all
 from ...kube.errors import Forbidden, KubeError, NotFound
 from ...kube.resources import BLOCKS, CHILDREN, NAMESPACES, PEERS, SECRETS, SERVERS, ResourceType
 from .cache import Cache
-from .records import version_of
 
 logger = logging.getLogger(__name__)
 
 FIRST_RETRY = 2.0
+FIRST_LOOK = 15.0
 
 
 class Sweep:
@@ -63,8 +64,11 @@ class Sweep:
 
     async def repeat(self, interval: float) -> None:
         """Look for ghosts every ``interval`` seconds, until cancelled."""
+        # The first look is early: of a deletion between our first list and the watches' own nobody tells.
+        pause = min(FIRST_LOOK, interval)
         while True:
-            await asyncio.sleep(interval)
+            await asyncio.sleep(pause)
+            pause = interval
             try:
                 await self._see_namespaces()
                 await self.find_ghosts()
@@ -84,6 +88,9 @@ class Sweep:
         await self._doubt_watches(newest)
         known = {key: str(body["metadata"]["uid"]) for key, body in cache.secrets.items()}
         await self._lose(SECRETS, known, cache.lose_secret)
+        for kind in CHILDREN:
+            children = {key: str(body["metadata"]["uid"]) for (of, key), body in cache.children.items() if of == kind}
+            await self._lose(kind, children, partial(cache.lose_child, kind))
 
     async def _see_namespaces(self) -> None:
         """Of the whole cluster there is a watch; of single namespaces each is asked for."""
@@ -103,26 +110,34 @@ class Sweep:
 
     async def _doubt_watches(self, newest: dict[str, int]) -> None:
         """What was behind at the last look and still is was not told by a watch: read it, and say that we are ill."""
-        have = {record.uid: record.version for record in self._cache.servers.values()}
-        have |= {record.uid: record.version for record in self._cache.peers.values()}
+        have = self._versions()
         missed = [uid for uid, version in self._behind.items() if uid in newest and have.get(uid, 0) < version]
         self._behind = {uid: version for uid, version in newest.items() if have.get(uid, 0) < version}
+        if missed:
+            await self.fill()
+            # What the cache does not take, say because it is no valid object, is no fault of a watch.
+            have = self._versions()
+            missed = [uid for uid in missed if uid in have]
         self.is_stalled = bool(missed)
         if missed:
-            logger.error("the watches did not tell of %d objects; reading everything anew", len(missed))
-            await self.fill()
+            logger.error("the watches did not tell of %d objects; everything was read anew", len(missed))
+
+    def _versions(self) -> dict[str, int]:
+        have = {record.uid: record.version for record in self._cache.servers.values()}
+        return have | {record.uid: record.version for record in self._cache.peers.values()}
 
     async def _lose(
         self, kind: ResourceType, known: dict[Key, str], lose: Callable[[Key, str], None]
     ) -> dict[str, int]:
-        """Lose what is not there any more; the resource version of what is, by UID."""
+        """Lose what is not there any more; the resource version of what is there to stay, by UID."""
         # ``known`` was taken before the list, so that what is made meanwhile is not mistaken for a ghost.
-        there = {body["metadata"]["uid"]: version_of(body) for body in await self._list(kind, metadata_only=True)}
+        metas = [body["metadata"] for body in await self._list(kind, metadata_only=True)]
+        there = {meta["uid"] for meta in metas}
         for key, uid in known.items():
             if uid not in there:
                 logger.info("%s %s was deleted unseen", kind.plural, key)
                 lose(key, uid)
-        return there
+        return {meta["uid"]: int(meta["resourceVersion"]) for meta in metas if not meta.get("deletionTimestamp")}
 
     async def _list(self, kind: ResourceType, *, metadata_only: bool = False) -> list[Object]:
         labels = SELECTOR if kind in (SECRETS, *CHILDREN) else ""

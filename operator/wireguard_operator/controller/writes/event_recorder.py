@@ -62,6 +62,9 @@ class EventRecorder:
                 await self._write(event)
             except KubeError as error:
                 logger.info("an event about %s is lost: %s", event["regarding"]["name"], error)
+            except Exception:
+                # With this task the whole controller would end.
+                logger.exception("an event about %s is lost", event["regarding"]["name"])
 
     async def _write(self, event: Object) -> None:
         meta = event["metadata"]

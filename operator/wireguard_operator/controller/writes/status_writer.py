@@ -76,7 +76,9 @@ class StatusWriter:
         except (NotFound, Conflict):
             return
         except (Unavailable, TooManyRequests) as error:
-            self._later(record, error.retry_after or RETRY_DELAY)
+            # The worker waits, too: however many statuses there are, an API server in trouble is asked by a few.
+            await asyncio.sleep(error.retry_after or RETRY_DELAY)
+            self._again(record)
         except KubeError as error:
             logger.error("status of %s %s was refused: %s", record.kind.plural, key, error)
             self._later(record, REFUSED_DELAY)

@@ -92,3 +92,16 @@ def test_after_a_sooner_look_the_plain_wish_counts_again() -> None:
     clock.now = later(50)
     deadlines.look()
     assert called == [ALICE]
+
+
+def test_deadlines_that_were_replaced_or_withdrawn_take_no_room_for_years() -> None:
+    clock, called = Clock(), list[Key]()
+    deadlines = Deadlines(clock, called.append)
+    for number in range(10_000):
+        deadlines.set(Key("isp", f"p{number}"), later(10_000_000 + number))
+        deadlines.set(Key("isp", f"p{number}"), None)
+    deadlines.set(ALICE, later(10))
+    assert len(deadlines._heap) < 200
+    clock.now = later(20)
+    deadlines.look()
+    assert called == [ALICE]

@@ -1,0 +1,216 @@
+"""The whole product in a cluster: installed with Helm, servers in pods, a subscriber outside, and what can happen."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.node.site import OPERATOR, Subscriber, Tenant, helm, install
+from tools.lab import wait_for
+from tools.node import INTERNET, Node
+from tools.node.commands import NODE_NAME
+
+
+@pytest.fixture(scope="module")
+def operator(node: Node, image: str) -> Iterator[Node]:
+    """The chart, installed."""
+    install(node, image)
+    yield node
+    helm(node, "uninstall", "wireguard-operator")
+
+
+@pytest.fixture
+def tenant(operator: Node) -> Iterator[Tenant]:
+    """A namespace that admits server pods."""
+    name = f"isp-{uuid.uuid4().hex[:8]}"
+    operator.plane.kubectl("create", "namespace", name)
+    operator.plane.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=privileged")
+    yield Tenant(operator, name)
+    operator.plane.kubectl("delete", "namespace", name, "--timeout=60s")
+
+
+@pytest.fixture
+def subscriber() -> Iterator[Subscriber]:
+    device = Subscriber()
+    yield device
+    device.disconnect()
+
+
+@pytest.fixture
+def connected(tenant: Tenant, subscriber: Subscriber) -> Tenant:
+    """A server, a peer, and the subscriber's ping answered."""
+    tenant.serve()
+    tenant.apply("WireGuardPeer", "alice", serverRef={"name": "berlin"})
+    tenant.wait_ready("wgs", "berlin")
+    tenant.wait_ready("wgp", "alice")
+    subscriber.connect(tenant, "alice")
+    subscriber.wait_for_ping()
+    return tenant
+
+
+def replicas(node: Node, count: int) -> None:
+    change = f'{{"spec":{{"replicas":{count}}}}}'
+    node.plane.kubectl("-n", OPERATOR, "patch", "deployment", "wireguard-operator", "--type=merge", "-p", change)
+
+
+def controllers(node: Node) -> list[str]:
+    return node.plane.kubectl("-n", OPERATOR, "get", "pod", "-o", "name").split()
+
+
+@pytest.mark.timeout(240)
+def test_from_helm_install_to_the_first_ping_through_a_pod_takes_less_than_a_minute(
+    node: Node, image: str, request: pytest.FixtureRequest
+) -> None:
+    began = time.monotonic()
+    request.getfixturevalue("operator")
+    tenant: Tenant = request.getfixturevalue("tenant")
+    subscriber: Subscriber = request.getfixturevalue("subscriber")
+    tenant.serve()
+    tenant.apply("WireGuardPeer", "alice", serverRef={"name": "berlin"})
+    tenant.wait_ready("wgp", "alice")
+    subscriber.connect(tenant, "alice")
+    subscriber.wait_for_ping()
+    seconds = time.monotonic() - began
+    print(f"\nfrom helm install to the first ping: {seconds:.1f} s")
+    assert seconds < 60
+
+
+@pytest.mark.timeout(240)
+def test_a_subscriber_reaches_pods_and_the_internet_is_counted_and_cut_when_it_must_be(
+    connected: Tenant, subscriber: Subscriber
+) -> None:
+    # The operator's pods are as good as any; the internet knows nothing of the tunnel's addresses, nor of pods'.
+    pods = json.loads(connected.node.plane.kubectl("-n", OPERATOR, "get", "pod", "-o", "json"))["items"]
+    subscriber.wait_for_ping(pods[0]["status"]["podIP"])
+    subscriber.wait_for_ping(INTERNET.address)
+    wait_for("the bytes in the status", lambda: connected.status("wgp", "alice").get("traffic", {}).get("rxBytes"), 120)
+    for cut, back in (
+        ({"enabled": False}, {"enabled": True}),
+        ({"suspensions": [{"reason": "x"}]}, {"suspensions": []}),
+    ):
+        connected.patch("wgp", "alice", **cut)
+        began = time.monotonic()
+        wait_for("the ping to stop", lambda: not subscriber.ping(seconds=0.3), 10)
+        assert time.monotonic() - began < 1.5  # a third of a second of it is the ping's own
+        connected.patch("wgp", "alice", **back)
+        subscriber.wait_for_ping()
+    expiry = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3))
+    connected.patch("wgp", "alice", expiresAt=expiry)
+    wait_for("the tunnel to expire", lambda: not subscriber.ping(seconds=0.3), 15)
+    connected.patch("wgp", "alice", expiresAt=None)
+    subscriber.wait_for_ping()
+    connected.kubectl("delete", "wgp", "alice")
+    wait_for("the ping to stop", lambda: not subscriber.ping(seconds=0.3), 5)
+
+
+@pytest.mark.timeout(240)
+def test_a_killed_pod_comes_back_and_serves_its_peers_with_the_controller_away(
+    connected: Tenant, subscriber: Subscriber
+) -> None:
+    wait_for("the boot Secret", lambda: connected.get("secret", "berlin-boot-0"))
+    replicas(connected.node, 0)
+    wait_for("the controllers to be away", lambda: not controllers(connected.node))
+    assert subscriber.ping()
+    old = connected.pod()
+    connected.kubectl("delete", "pod", old, "--grace-period=0", "--force")
+    wait_for("a new pod", lambda: connected.pod() != old)
+    began = time.monotonic()
+    subscriber.wait_for_ping(seconds=60)
+    print(f"\nthe ping came back {time.monotonic() - began:.1f} s after the new pod was made, without a controller")
+    replicas(connected.node, 2)
+    connected.patch("wgp", "alice", enabled=False)
+    wait_for("the new controllers to obey", lambda: not subscriber.ping(seconds=0.3), 60)
+
+
+@pytest.mark.timeout(240)
+def test_a_killed_leader_is_replaced_and_an_upgrade_and_an_uninstallation_leave_the_tunnels(
+    connected: Tenant, subscriber: Subscriber, image: str
+) -> None:
+    node = connected.node
+    lease = ("-n", OPERATOR, "get", "lease", "wireguard-operator", "-o", "jsonpath={.spec.holderIdentity}")
+    leader = node.plane.kubectl(*lease)
+    pod = next(name for name in controllers(node) if name.removeprefix("pod/") in leader)
+    node.plane.kubectl("-n", OPERATOR, "delete", pod, "--grace-period=0", "--force")
+    assert subscriber.ping()
+    connected.patch("wgp", "alice", enabled=False)
+    wait_for("the other controller to obey", lambda: not subscriber.ping(seconds=0.3), 60)
+    connected.patch("wgp", "alice", enabled=True)
+    subscriber.wait_for_ping()
+    old = connected.pod()
+    install(node, image, "--set", "podAnnotations.upgraded=yes")
+    node.plane.kubectl("-n", OPERATOR, "rollout", "status", "deployment/wireguard-operator", "--timeout=60s")
+    assert connected.pod() == old and subscriber.ping()
+    helm(node, "uninstall", "wireguard-operator")
+    wait_for("the controllers to be away", lambda: not controllers(node))
+    assert subscriber.ping(), "tunnels stay until servers are deleted"
+    install(node, image)
+    connected.wait_ready("wgs", "berlin")
+    assert connected.pod() == old and subscriber.ping()
+
+
+@pytest.mark.timeout(240)
+def test_a_drained_node_gives_the_pod_up_and_serves_again_when_it_is_back(
+    connected: Tenant, subscriber: Subscriber
+) -> None:
+    node = connected.node
+    old = connected.pod()
+    drain = ("drain", NODE_NAME, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s")
+    try:
+        node.plane.kubectl(*drain, "--pod-selector=wireguard.dotmac.io/server", timeout=90)
+        wait_for("the pod to go", lambda: not _runs(connected, old))
+    finally:
+        node.plane.kubectl("uncordon", NODE_NAME)
+    wait_for("a new pod", lambda: connected.pod() != old)
+    connected.wait_ready("wgs", "berlin")
+    subscriber.wait_for_ping(seconds=60)
+
+
+def _runs(tenant: Tenant, pod: str) -> bool:
+    return bool(tenant.kubectl("get", "pod", pod, "--ignore-not-found", "-o", "name"))
+
+
+@pytest.mark.timeout(240)
+def test_peers_are_isolated_where_the_server_says_so_and_see_one_another_where_not(
+    tenant: Tenant, subscriber: Subscriber
+) -> None:
+    other = Subscriber()
+    try:
+        tenant.serve()
+        for name, device in (("alice", subscriber), ("bob", other)):
+            tenant.apply("WireGuardPeer", name, serverRef={"name": "berlin"}, client={"allowedIPs": ["10.8.0.0/24"]})
+            tenant.wait_ready("wgp", name)
+        subscriber.connect(tenant, "alice")
+        subscriber.wait_for_ping()
+        bob = tenant.status("wgp", "bob")["addresses"][0].removesuffix("/32")
+        assert not subscriber.ping(bob, 0.5)  # bob is not there yet
+        tenant.patch("wgs", "berlin", egress={"isolation": True})
+        rules = ("exec", tenant.pod(), "--", "nft", "list", "table", "inet", "wireguard_wg0")
+        wait_for("the rule", lambda: "drop" in tenant.kubectl(*rules))
+        assert not subscriber.ping(bob, 0.5)
+        wait_for(
+            "the packets to be counted", lambda: "packets 0" not in tenant.kubectl(*rules) or subscriber.ping(bob, 0.2)
+        )
+    finally:
+        other.disconnect()
+
+
+@pytest.mark.timeout(120)
+def test_a_namespace_that_admits_no_server_pods_is_told_as_the_reason(operator: Node) -> None:
+    name = f"isp-{uuid.uuid4().hex[:8]}"
+    operator.plane.kubectl("create", "namespace", name)
+    operator.plane.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    tenant = Tenant(operator, name)
+    try:
+        tenant.serve(node_port=30821)
+
+        def told() -> str:
+            conditions = tenant.status("wgs", "berlin").get("conditions", ())
+            return next((c["message"] for c in conditions if c["type"] == "Programmed"), "")
+
+        wait_for("Kubernetes' own words", lambda: "violates PodSecurity" in told(), 60)
+    finally:
+        operator.plane.kubectl("delete", "namespace", name, "--timeout=60s")

@@ -1,0 +1,25 @@
+"""The common way, in memory."""
+
+from tests.unit.controller.world import World
+from wireguard_operator.kube.resources import PEERS, SERVERS
+
+
+async def test_a_peer_is_served_and_a_restart_writes_nothing(world: World) -> None:
+    await world.server()
+    await world.peer()
+    await world.start()
+    await world.settle()
+    assert world.reason("berlin", kind=SERVERS) == "Ready"
+    assert world.reason() == "Ready"
+    assert world.agent.addresses == ["10.8.0.2/32"]
+    before, pushes = (
+        {place: b["metadata"]["resourceVersion"] for place, b in world.kube.objects.items()},
+        world.agent.pushes,
+    )
+    await world.restart()
+    await world.settle()
+    after = {place: b["metadata"]["resourceVersion"] for place, b in world.kube.objects.items()}
+    assert after == before and world.agent.pushes == pushes
+    await world.delete(PEERS, "alice")
+    await world.settle()
+    assert world.agent.addresses == [] and world.held() == {}
