@@ -12,7 +12,7 @@ from typing import Any
 
 from tools.controlplane import find_or_build
 from tools.lab import REPOSITORY, sh, wait_for
-from tools.node import SUBSCRIBER, Node
+from tools.node import SUBSCRIBER, Node, Site
 
 RELEASE, OPERATOR = "wireguard-operator", "wireguard-system"
 NODE_PORT = 30820
@@ -79,9 +79,10 @@ class Tenant:
 
 
 class Subscriber:
-    """A device in the subscriber's namespace, outside the cluster, with the ordinary tools."""
+    """A device outside the cluster, with the ordinary tools."""
 
-    def __init__(self) -> None:
+    def __init__(self, site: Site = SUBSCRIBER) -> None:
+        self._site = site
         self.interface = f"wg{uuid.uuid4().hex[:8]}"
         self._directory = tempfile.TemporaryDirectory(prefix="subscriber-")
 
@@ -91,14 +92,14 @@ class Subscriber:
         path.touch(mode=0o600)
         path.write_text(tenant.kubectl("get", "secret", f"{peer}-wireguard", "-o", form))
         env = {**os.environ, "WG_QUICK_USERSPACE_IMPLEMENTATION": str(find_or_build("wireguard-go"))}
-        sh(*SUBSCRIBER.command("wg-quick", "up", str(path)), env=env)
+        sh(*self._site.command("wg-quick", "up", str(path)), env=env)
 
     def disconnect(self) -> None:
-        subprocess.run(SUBSCRIBER.command("ip", "link", "delete", self.interface), capture_output=True, check=False)
+        subprocess.run(self._site.command("ip", "link", "delete", self.interface), capture_output=True, check=False)
         self._directory.cleanup()
 
     def ping(self, address: str = "10.8.0.1", seconds: float = 1.0) -> bool:
-        command = SUBSCRIBER.command("ping", "-n", "-c1", f"-W{seconds}", "-I", self.interface, address)
+        command = self._site.command("ping", "-n", "-c1", f"-W{seconds}", "-I", self.interface, address)
         return subprocess.run(command, capture_output=True, timeout=seconds + 10, check=False).returncode == 0
 
     def wait_for_ping(self, address: str = "10.8.0.1", seconds: float = 30) -> None:

@@ -1,7 +1,7 @@
 """IP forwarding: without it the kernel drops what subscribers send to anybody but the server itself.
 
-It is a setting of the network namespace, which a new namespace (a pod) inherits for IPv4 at best. An ordinary pod cannot
-write it, since /proc/sys is read-only there; but whoever has NET_ADMIN may set IPv4's for each device by rtnetlink
+It is a setting of the network namespace, which a new namespace (a pod) inherits for IPv4 at best. A pod cannot write
+it, since /proc/sys is read-only there; but whoever has NET_ADMIN may set IPv4's for each device by rtnetlink
 (``IFLA_INET_CONF``, rtnetlink(7)), and what counts is the device that a packet comes in by. IPv6 has no such way.
 """
 

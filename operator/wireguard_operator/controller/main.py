@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -207,10 +207,11 @@ async def _watch(settings: Settings, cache: Cache, stop: asyncio.Event) -> None:
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
         if settings.kubeconfig is not None:
             os.environ["KUBECONFIG"] = settings.kubeconfig
-        info: kopf.ConnectionInfo | None = kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(
-            **kwargs
-        )
-        return info
+        if (info := kopf.login_with_service_account(**kwargs)) is not None:
+            # kopf goes by the name kubernetes.default.svc; the address works with the cluster's DNS away, too.
+            host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+            return replace(info, server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}")
+        return kopf.login_with_kubeconfig(**kwargs)
 
     kopf_settings = kopf.OperatorSettings()
     configure_kopf(kopf_settings)
