@@ -13,7 +13,7 @@ setup: ## Install all that the other commands need (Debian, Ubuntu; as root)
 demo: setup ## Show the whole product at work; KEEP=1 leaves it running
 	@KEEP=$(KEEP) $(PYTHON) -m tools.demo
 
-test: check unit cluster ## Run all checks and all tests
+test: check unit cluster node ## Run all checks and all tests
 
 check: setup ## Format, lint, types, layers
 	.venv/bin/ruff format --check .
@@ -27,7 +27,7 @@ unit: setup ## Tests of pure parts: seconds
 cluster: setup ## Tests on a real API server with real tunnels: minutes
 	$(PYTHON) -m pytest -q -n 2 --dist loadfile tests/cluster
 
-node: setup ## Tests on a real node with real pods, in namespaces of their own: a minute
+node: setup ## Tests on a real node with real pods, in namespaces of their own: minutes
 	$(PYTHON) -m tools.node $(abspath $(PYTHON)) -m pytest -q tests/node
 
 image: setup ## Build the container image without a registry

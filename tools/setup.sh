@@ -13,7 +13,7 @@ IMAGE="buildah:buildah mmdebstrap:mmdebstrap catatonit:catatonit"
 NODE="containerd:containerd runc:runc /usr/lib/cni/bridge:containernetworking-plugins iptables:iptables"
 case "${1:-}" in
     image|sbom) NEEDED="$NEEDED $IMAGE" ;;
-    node) NEEDED="$NEEDED $IMAGE $NODE" ;;
+    node|test) NEEDED="$NEEDED $IMAGE $NODE" ;;
 esac
 
 find_python() {
@@ -60,5 +60,10 @@ else
     step 2/3 "Python packages are there"
 fi
 
-step 3/3 "control plane, wireguard-go, kstatus and helm (the first time they are built from source, about ten minutes)"
-.venv/bin/python -m tools.controlplane binaries >/dev/null
+case "${1:-}" in
+    demo) binaries="etcd kube-apiserver kube-controller-manager kubectl wireguard-go" minutes=eight ;;
+    *) binaries="" minutes=ten ;;
+esac
+step 3/3 "control plane and tools (the first time they are built from source, about $minutes minutes)"
+# shellcheck disable=SC2086
+.venv/bin/python -m tools.controlplane binaries $binaries >/dev/null

@@ -85,17 +85,18 @@ class Subscriber:
         self._site = site
         self.interface = f"wg{uuid.uuid4().hex[:8]}"
         self._directory = tempfile.TemporaryDirectory(prefix="subscriber-")
+        self._path = Path(self._directory.name, f"{self.interface}.conf")
 
     def connect(self, tenant: Tenant, peer: str) -> None:
         form = 'go-template={{index .data "wg0.conf" | base64decode}}'
-        path = Path(self._directory.name, f"{self.interface}.conf")
-        path.touch(mode=0o600)
-        path.write_text(tenant.kubectl("get", "secret", f"{peer}-wireguard", "-o", form))
+        self._path.touch(mode=0o600)
+        self._path.write_text(tenant.kubectl("get", "secret", f"{peer}-wireguard", "-o", form))
         env = {**os.environ, "WG_QUICK_USERSPACE_IMPLEMENTATION": str(find_or_build("wireguard-go"))}
-        sh(*self._site.command("wg-quick", "up", str(path)), env=env)
+        sh(*self._site.command("wg-quick", "up", str(self._path)), env=env)
 
     def disconnect(self) -> None:
-        subprocess.run(self._site.command("ip", "link", "delete", self.interface), capture_output=True, check=False)
+        # Deleting the link would leave the rules behind that keep the tunnel's addresses from coming in elsewhere.
+        subprocess.run(self._site.command("wg-quick", "down", str(self._path)), capture_output=True, check=False)
         self._directory.cleanup()
 
     def ping(self, address: str = "10.8.0.1", seconds: float = 1.0) -> bool:

@@ -141,7 +141,7 @@ def test_a_killed_leader_is_replaced_and_an_upgrade_and_an_uninstallation_leave_
     connected.patch("wgp", "alice", enabled=True)
     subscriber.wait_for_ping()
     old = connected.pod()
-    install(node, image, "--set", "podAnnotations.upgraded=yes")
+    install(node, image, "--set", "controller.podAnnotations.upgraded=yes")
     node.plane.kubectl("-n", OPERATOR, "rollout", "status", "deployment/wireguard-operator", "--timeout=60s")
     assert connected.pod() == old and subscriber.ping()
     helm(node, "uninstall", "wireguard-operator")
