@@ -13,22 +13,16 @@ a build appears in the cache by one rename: a file that exists there is complete
 import os
 import shutil
 import subprocess
-import time
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO
 
 from tools.controlplane.golang import find_go
 from tools.controlplane.locks import file_lock
 from tools.controlplane.paths import cache_root, say
 from tools.controlplane.versions import Binary, binary, parse_version
-
-HEARTBEAT = 15.0
-"""Seconds between signs of life of a build: a silent minute looks like a hang, in CI above all."""
+from tools.progress import CommandError, run
 
 _ENVTEST_BINARIES = frozenset({"etcd", "kube-apiserver", "kubectl"})
-_TAIL_LINES = 30
 
 
 class BuildError(RuntimeError):
@@ -114,38 +108,14 @@ def build(wanted: Binary, target: Path) -> None:
         "-ldflags", wanted.ldflags, "-o", str(scratch), wanted.package,
     ]  # fmt: skip
     environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
-    say(f"building {wanted.name} {wanted.version} (first time only, {wanted.build_time}) ...")
+    what = f"building {wanted.name} {wanted.version} (first time only, {wanted.build_time})"
     try:
-        with TemporaryFile("w+") as output:
-            code = _run_with_heartbeat(command, wanted, environment, output)
-            if code != 0:
-                output.seek(0)
-                tail = "".join(output.readlines()[-_TAIL_LINES:])
-                raise BuildError(f"go build of {wanted.package} failed with exit code {code}:\n{tail}")
+        run(command, what, wanted.directory, environment=environment)
         scratch.replace(target)
+    except CommandError as error:
+        raise BuildError(f"go build of {wanted.package}: {error}") from None
     finally:
         scratch.unlink(missing_ok=True)
-
-
-def _run_with_heartbeat(command: list[str], wanted: Binary, environment: dict[str, str], output: IO[str]) -> int:
-    """Run the build, say every few seconds that it lives, and take it along when we are interrupted."""
-    started = time.monotonic()
-    process = subprocess.Popen(
-        command, cwd=wanted.directory, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-    )
-    try:
-        while True:
-            try:
-                code = process.wait(HEARTBEAT)
-                break
-            except subprocess.TimeoutExpired:
-                say(f"  still building {wanted.name}, {time.monotonic() - started:.0f} s")
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
-    say(f"  {wanted.name}: {time.monotonic() - started:.0f} s")
-    return code
 
 
 def _executable(path: Path) -> Path | None:

@@ -7,11 +7,10 @@ docker-archive tar in the user's cache, named by a hash of all that goes in, so 
     inputs     what goes in, as a hash           storage    buildah with a storage of our own
     settings   this machine's settings, for the build only
     images     the base, the operator's image and the pause image
-    progress   run a long command and show that it lives
     sbom       what is in the image, as SPDX     __main__   the command line
 """
 
 from tools.image.images import OPERATOR_IMAGE, PAUSE_IMAGE, operator_archive, pause_archive
-from tools.image.progress import ImageError
+from tools.progress import CommandError as ImageError
 
 __all__ = ["OPERATOR_IMAGE", "PAUSE_IMAGE", "ImageError", "operator_archive", "pause_archive"]

@@ -14,7 +14,7 @@ from tools.controlplane.locks import file_lock
 from tools.controlplane.paths import REPOSITORY
 from tools.image import settings, storage
 from tools.image.inputs import copy_inputs, image_key
-from tools.image.progress import run
+from tools.progress import run
 
 OPERATOR_IMAGE = "localhost/wireguard-operator:dev"
 PAUSE_IMAGE = "localhost/pause:dev"

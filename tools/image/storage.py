@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tools.controlplane.paths import cache_root, private_directory, runtime_root
-from tools.image.progress import ImageError, run
+from tools.progress import CommandError as ImageError
+from tools.progress import run
 
 
 def image_cache() -> Path:

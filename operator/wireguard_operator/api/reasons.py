@@ -103,7 +103,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.SERVER_DISABLED: Explanation("`spec.enabled` of the server is false: all its peers are off the device"),
     Reason.SERVER_DELETING: Explanation("the server is being deleted and takes no new peers", "name another server"),
-    Reason.SERVER_NOT_READY: Explanation("the server's own keys are not ready", "see the server's conditions"),
+    Reason.SERVER_NOT_READY: Explanation("the server's keys or endpoint are not ready", "see the server's conditions"),
     Reason.NO_SERVER_AVAILABLE: Explanation(
         "no server that the selector matches has room; the message says why each was passed over",
         "another server, more room, or another selector; the peer is placed by itself then",

@@ -83,7 +83,11 @@ class Roster:
         concerned = self._claims.enter(record.claim(now), wanted.keys())
         holder = self._claims.holder(ring.current.public)
         if holder != record.key:
-            message = f"peer {holder} is older and uses this public key; give each device a key of its own"
+            # A tenant must not learn the names of another one's peers.
+            who = (
+                f"peer {holder}" if holder and holder.namespace == record.key.namespace else "a peer of another tenant"
+            )
+            message = f"{who} is older and uses this public key; give each device a key of its own"
             facts.program_problem = Problem(Reason.DUPLICATE_PUBLIC_KEY, message)
             self._take_off(record, wanted.keys())
             facts.on_device, facts.settled = False, True

@@ -241,7 +241,9 @@ class ServerWork:
         if self._ready is None:
             await self._push(server)  # cuts wait for nothing
             for record in serving:
-                record.facts.program_problem = Problem(Reason.SERVER_NOT_READY, "the server has no keys yet")
+                record.facts.program_problem = Problem(
+                    Reason.SERVER_NOT_READY, f"WireGuardServer {self._key.name} is not ready; its conditions say why"
+                )
             return False
         well, all_done = await self._push(server), True
         for start in range(0, len(serving), BATCH):

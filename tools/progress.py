@@ -2,27 +2,37 @@
 
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from tools.controlplane.binaries import HEARTBEAT
 from tools.controlplane.paths import say
 
+HEARTBEAT = 15.0
+"""Seconds between signs of life: a silent minute looks like a hang, in CI above all."""
 _TAIL_LINES = 30
 
 
-class ImageError(RuntimeError):
-    """An image could not be made; the message ends with what the failed command printed."""
+class CommandError(RuntimeError):
+    """A command failed; the message ends with what it printed."""
 
 
-def run(command: Sequence[str], what: str, directory: Path, *, niceness: int = 0) -> str:
-    """Run a command and return what it printed; say that it starts, lives and ends."""
+def run(
+    command: Sequence[str],
+    what: str,
+    directory: Path,
+    *,
+    niceness: int = 0,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Run a command and return what it printed; say that it starts, lives and ends. Take it along when interrupted."""
     say(f"{what} ...")
     started = time.monotonic()
     command = ["nice", "-n", str(niceness), *command] if niceness else list(command)
     with TemporaryFile("w+", errors="replace") as output:
-        process = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
         try:
             while True:
                 try:
@@ -38,6 +48,6 @@ def run(command: Sequence[str], what: str, directory: Path, *, niceness: int = 0
         printed = output.read()
     if code != 0:
         tail = "\n".join(printed.splitlines()[-_TAIL_LINES:])
-        raise ImageError(f"{what} failed, exit code {code} of {command[0]}:\n{tail}")
+        raise CommandError(f"{what} failed, exit code {code} of {command[0]}:\n{tail}")
     say(f"  {what}: {time.monotonic() - started:.0f} s")
     return printed
