@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..domain.device import DesiredState
@@ -29,8 +30,13 @@ class BootError(ValueError):
 
 def encode(revision: int, state: DesiredState) -> list[bytes]:
     """The parts. Equal states make equal parts."""
-    snapshot = Snapshot(revision, state.interface, tuple(peer for _, peer in sorted(state.peers.items())))
-    packed = gzip.compress(protocol.encode(snapshot), mtime=0)
+    return pack(Snapshot.of(revision, state))
+
+
+def pack(snapshot: Snapshot) -> list[bytes]:
+    """The parts of a state that may change meanwhile."""
+    peers = tuple(sorted(snapshot.peers, key=lambda peer: peer.public_key))
+    packed = gzip.compress(protocol.encode(replace(snapshot, peers=peers)), mtime=0)
     pieces = [packed[start : start + PART_BYTES] for start in range(0, len(packed), PART_BYTES)]
     digest = hashlib.sha256(packed).hexdigest()
     return [

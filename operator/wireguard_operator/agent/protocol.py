@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from ..domain.device import DevicePeer, Interface
+from ..domain.device import DesiredState, DevicePeer, Interface
 
 STATUS_PATH = "/v1/status"
 STATE_PATH = "/v1/state"
@@ -65,6 +65,11 @@ class Snapshot:
     revision: int
     interface: Interface
     peers: tuple[DevicePeer, ...]
+
+    @classmethod
+    def of(cls, revision: int, state: DesiredState) -> Snapshot:
+        """A state as it is now; later changes of it do not matter."""
+        return cls(revision, state.interface, tuple(state.peers.values()))
 
 
 @dataclass(frozen=True, slots=True)

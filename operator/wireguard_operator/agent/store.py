@@ -68,7 +68,7 @@ class Store:
 
     def save_state(self, revision: int, state: DesiredState) -> None:
         """Returns when the state is safe on the disk. Raises StoreError; the file is then the one before."""
-        snapshot = protocol.Snapshot(revision, state.interface, tuple(state.peers.values()))
+        snapshot = protocol.Snapshot.of(revision, state)
         self._replace(STATE_FILE, protocol.encode(_Stored(state.digest, snapshot)))
 
     def load_state(self) -> tuple[int, DesiredState] | None:

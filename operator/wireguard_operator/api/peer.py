@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from .base import Column, Kind, Model, Resource, Time
+from .base import Column, Key, Kind, Model, Resource, Time
 from .conditions import Conditions
 from .fields import (
     CIDR,
@@ -196,6 +196,11 @@ class ServerBinding(Model):
     """Name of the WireGuardServer."""
     namespace: str
     """Its namespace."""
+
+    @property
+    def key(self) -> Key:
+        """Where the server is."""
+        return Key(self.namespace, self.name)
 
 
 class PreviousKey(Model):

@@ -39,8 +39,7 @@ def of_peer(before: PeerStatus, after: PeerStatus) -> list[News]:
     if after.phase in _ON and before.phase in _OFF:
         news.append(News(Reason.ADMITTED, f"back on the device after {str(before.phase).lower()}"))
     if before.server_ref and after.server_ref and before.server_ref != after.server_ref:
-        names = [f"{ref.namespace}/{ref.name}" for ref in (before.server_ref, after.server_ref)]
-        news.append(News(Reason.MOVED, f"moved from server {names[0]} to {names[1]}"))
+        news.append(News(Reason.MOVED, f"moved from server {before.server_ref.key} to {after.server_ref.key}"))
     if before.public_key and after.public_key and before.public_key != after.public_key:
         news.append(News(Reason.KEYS_ROTATED, f"public key {before.public_key} was replaced by {after.public_key}"))
     return news

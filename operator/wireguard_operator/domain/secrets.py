@@ -25,6 +25,8 @@ from .keys import Hidden, InvalidKeyError, KeyPair, decode_key, pair_of
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "wireguard-operator"
+SERVER_LABEL = "wireguard.dotmac.io/server"
+"""On what is made for a server: its name."""
 SELECTOR = f"{MANAGED_BY}={MANAGER}"
 
 PRIVATE_KEY, PUBLIC_KEY, PRESHARED_KEY, CONFIG = "privateKey", "publicKey", "presharedKey", "wg0.conf"

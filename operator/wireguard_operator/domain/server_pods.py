@@ -13,12 +13,11 @@ from typing import Any
 
 from ..api.data_plane import ServiceType
 from ..api.server import WireGuardServer
-from .secrets import MANAGED_BY, MANAGER, agent_secret_of, boot_secret_name, owner_reference
+from .secrets import MANAGED_BY, MANAGER, SERVER_LABEL, agent_secret_of, boot_secret_name, owner_reference
 
 AGENT_PORT = 8443
 BOOT_PARTS = 16
 """Boot Secrets that a pod looks for; each is optional and below the API server's limit of 1 MiB."""
-SERVER_LABEL = "wireguard.dotmac.io/server"
 
 IDENTITY_DIRECTORY, BOOT_DIRECTORY = "/etc/wireguard-operator/identity", "/etc/wireguard-operator/boot"
 STATE_DIRECTORY = "/var/lib/wireguard-operator"

@@ -110,7 +110,7 @@ class DeviceLink:
             if status.applied.digest == want.digest:
                 return self._acknowledged(Ack(status.applied, status.device, status.errors), want)
         self._sent += 1
-        snapshot = Snapshot(self._sent, want.interface, tuple(want.peers.values()))
+        snapshot = Snapshot.of(self._sent, want)
         return self._acknowledged(await agent.put_state(snapshot), want)
 
     def _delta(self, base: Applied, want: DesiredState) -> DeltaRequest:

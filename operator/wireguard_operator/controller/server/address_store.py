@@ -12,13 +12,11 @@ from ...api.block import BLOCK, WireGuardAddressBlock
 from ...api.server import WireGuardServer
 from ...domain.addresses import AddressTaken, AddressUnusable, AllocationError, Block, Holder, Pool, Rest, ServerFull
 from ...domain.networks import Address, Network
-from ...domain.secrets import MANAGED_BY, MANAGER, belongs_to, owner_reference
+from ...domain.secrets import MANAGED_BY, MANAGER, SERVER_LABEL, belongs_to, owner_reference
 from ...kube.client import KubeClient, Object
 from ...kube.errors import AlreadyExists, Conflict, NotFound
 from ...kube.resources import BLOCKS
 from ..watch.records import version_of
-
-SERVER_LABEL = "wireguard.dotmac.io/server"
 
 MAX_ROUNDS = 20
 """Compare-and-swap rounds before giving up for now; another writer can win only so often."""
@@ -108,7 +106,7 @@ class AddressStore:
 
     def _tell(self, uid: str, wanted: tuple[Address, ...]) -> None:
         for pool in self._pools:
-            pool.wish(uid, next((a for a in wanted if a.version == pool.network.version), None))
+            pool.wish(uid, _of_family(wanted, pool))
 
     async def take(
         self, requests: Sequence[Request], most: int, now: datetime, rest_until: datetime
@@ -157,12 +155,11 @@ class AddressStore:
             return error
 
     def _take_one(self, pool: Pool, request: Request, now: datetime, rest_until: datetime) -> Address:
-        version = pool.network.version
-        wanted = next((a for a in request.wanted if a.version == version), None)
+        wanted = _of_family(request.wanted, pool)
         missing = [a for a in request.wanted if not any(a.version == p.network.version for p in self._pools)]
         if missing:
             raise AddressUnusable(f"{missing[0]} is an IPv{missing[0].version} address; the server has no such network")
-        remembered = next((a for a in request.remembered if a.version == version), None)
+        remembered = _of_family(request.remembered, pool)
         if wanted is None and remembered is not None and pool.address_of(request.holder.uid) is None:
             try:
                 return pool.take(request.holder, now, remembered)
@@ -231,6 +228,11 @@ class AddressStore:
                 "cooling": cooling,
             },
         }
+
+
+def _of_family(addresses: Iterable[Address], pool: Pool) -> Address | None:
+    """The one of the pool's IP version."""
+    return next((address for address in addresses if address.version == pool.network.version), None)
 
 
 def parse_block(body: Object) -> Block:

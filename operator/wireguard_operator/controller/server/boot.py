@@ -10,6 +10,7 @@ import asyncio
 import time
 
 from ...agent import boot
+from ...agent.protocol import Snapshot
 from ...api.data_plane import DataPlaneType
 from ...api.server import WireGuardServer
 from ...domain.device import DesiredState
@@ -36,8 +37,7 @@ class BootSecrets:
             return
         self._written = time.monotonic()
         digest = state.digest
-        copy = DesiredState(state.interface, list(state.peers.values()))
-        for number, part in enumerate(await asyncio.to_thread(boot.encode, revision, copy)):
+        for number, part in enumerate(await asyncio.to_thread(boot.pack, Snapshot.of(revision, state))):
             name = boot_secret_name(server.metadata.name, number)
             await self._store.write(server, KIND, name, {"part": part})
         self._saved = digest

@@ -11,7 +11,7 @@ from ...api.reasons import Reason
 from ...api.server import WireGuardServer
 from ...domain import reach, server_pods
 from ...domain.conditions import Problem
-from ...domain.secrets import belongs_to
+from ...domain.secrets import SERVER_LABEL, belongs_to
 from ...kube.client import Object
 from ...kube.errors import Forbidden, Invalid, NotFound
 from ...kube.resources import DEPLOYMENTS, DISRUPTION_BUDGETS, NETWORK_POLICIES, SERVICES, ResourceType
@@ -69,7 +69,7 @@ class Pods:
             return None
         said = {c["type"]: c.get("message", "") for c in status.get("conditions", ()) if c.get("message")}
         words = said.get("ReplicaFailure") or said.get("Progressing") or "it has not been started yet"
-        hint = f"kubectl -n {key.namespace} describe pod -l {server_pods.SERVER_LABEL}={server.metadata.name}"
+        hint = f"kubectl -n {key.namespace} describe pod -l {SERVER_LABEL}={server.metadata.name}"
         return Problem(Reason.POD_NOT_READY, f"the pod of Deployment {key.name} is not ready: {words} ({hint})")
 
     async def _ensure(self, server: WireGuardServer, kind: ResourceType, wanted: Object) -> Problem | None:

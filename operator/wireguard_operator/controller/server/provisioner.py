@@ -159,6 +159,6 @@ def _wanted(record: PeerRecord) -> tuple[Address, ...]:
 
 def _remembered(record: PeerRecord) -> tuple[Address, ...]:
     status = record.peer.status
-    if status.server_ref is None or Key(status.server_ref.namespace, status.server_ref.name) != record.server_key:
+    if status.server_ref is None or status.server_ref.key != record.server_key:
         return ()
     return tuple(ipaddress.ip_interface(text).ip for text in status.addresses)

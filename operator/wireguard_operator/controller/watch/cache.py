@@ -300,7 +300,7 @@ def _after_move(facts: PeerFacts) -> PeerFacts:
 
 def _binding(status: PeerStatus) -> Key | None:
     ref = status.server_ref
-    return Key(ref.namespace, ref.name) if ref is not None else None
+    return ref.key if ref is not None else None
 
 
 def _parse(kind: type[T], body: Object) -> T | None:
