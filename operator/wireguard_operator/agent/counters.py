@@ -1,7 +1,8 @@
 """Which peers' counters changed since somebody last asked: a pure bookkeeping over successive dumps.
 
 Of 10,000 subscribers most are silent between two polls, so only the others are sent. A cursor names a moment of one
-agent process; one from another process, or nonsense, gets every peer, so nothing can be missed.
+agent process; one from another process, or nonsense, gets every peer, so nothing can be missed. What changes while
+somebody reads page by page comes again on a later page.
 """
 
 from __future__ import annotations
@@ -19,26 +20,39 @@ def counters_of(peer: DumpedPeer) -> PeerCounters:
 
 
 class ChangeLog:
-    """The last counters of each peer, with the time of their last change in a clock of its own."""
+    """The last counters of each peer, in the order of their last change."""
 
     def __init__(self) -> None:
         self._epoch = secrets.token_hex(4)
-        self._clock = 0
+        self._count = 0
         self._last: dict[str, tuple[int, PeerCounters]] = {}
+        """By public key, with the number of the change; the newest at the end."""
 
     def observe(self, peers: Mapping[str, DumpedPeer]) -> None:
         """Take in a dump; peers that are gone are forgotten."""
-        self._clock += 1
-        last = self._last
-        self._last = {}
+        for key in self._last.keys() - peers.keys():
+            del self._last[key]
         for key, peer in peers.items():
             counters = counters_of(peer)
-            before = last.get(key)
-            self._last[key] = before if before is not None and before[1] == counters else (self._clock, counters)
+            before = self._last.get(key)
+            if before is None or before[1] != counters:
+                self._last.pop(key, None)
+                self._count += 1
+                self._last[key] = self._count, counters
 
-    def since(self, cursor: str | None) -> tuple[str, tuple[PeerCounters, ...]]:
-        """The next cursor, and the peers that changed after ``cursor``; all of them without a valid one."""
-        epoch, _, clock = (cursor or "").partition(".")
-        known = int(clock) if epoch == self._epoch and clock.isascii() and clock.isdigit() and len(clock) < 20 else -1
-        changed = tuple(counters for time, counters in self._last.values() if time > known)
-        return f"{self._epoch}.{self._clock}", changed
+    def since(self, cursor: str | None, most: int) -> tuple[str, tuple[PeerCounters, ...], bool]:
+        """The next cursor, ``most`` of the peers that changed after ``cursor``, and whether there are more.
+
+        Without a valid cursor every peer has changed.
+        """
+        epoch, _, number = (cursor or "").partition(".")
+        valid = epoch == self._epoch and number.isascii() and number.isdigit() and len(number) < 20
+        known = int(number) if valid else 0
+        changed = []
+        for count, counters in reversed(self._last.values()):
+            if count <= known:
+                break
+            changed.append((count, counters))
+        page = changed[::-1][:most]
+        reached = page[-1][0] if page else max(known, 0)
+        return f"{self._epoch}.{reached}", tuple(counters for _, counters in page), len(changed) > most

@@ -2,11 +2,15 @@
 
 ========  ==================  ==========================================================================
 GET       ``/v1/status``      ``AgentStatus``
-PUT       ``/v1/state``       ``Snapshot`` → ``Ack``: make the device so, whatever it was
+PUT       ``/v1/state``       one part of a ``Snapshot`` as ``agent.parts`` cuts it → ``PartReply``; with the
+                              last part that was missing the device is made so, whatever it was
 POST      ``/v1/delta``       ``DeltaRequest`` → ``Ack``; 409 with ``AgentStatus`` when ``base`` is not
                               what the agent holds: the controller then sends a snapshot
-GET       ``/v1/counters``    ``?cursor=`` → ``CountersPage`` with the peers that changed since
+GET       ``/v1/counters``    ``?cursor=`` → ``CountersPage`` with the peers that changed since; with
+                              ``&more=true`` the next page, without another look at the device
 ========  ==================  ==========================================================================
+
+Bodies may be compressed (``Content-Encoding: gzip``); answers are where the client accepts it.
 
 An error is ``{"message": …}`` with status 400 (not understood), 403 (not the controller) or 500. One peer that
 the device refuses is reported in ``Ack.errors``; the others are applied all the same.
@@ -26,6 +30,9 @@ STATE_PATH = "/v1/state"
 DELTA_PATH = "/v1/delta"
 COUNTERS_PATH = "/v1/counters"
 
+PAGE_PEERS = 2000
+"""Peers in one page of counters: some 300 kB, read in a few milliseconds."""
+
 CONTROLLER_NAME = "controller.wireguard.dotmac.io"
 """DNS name in the controller's client certificate; agents obey nobody else."""
 
@@ -44,6 +51,15 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
+class Partial:
+    """Parts of a snapshot that an agent has received; the others are still to come."""
+
+    content: str
+    """As the parts name it."""
+    parts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AgentStatus:
     """Who the agent is and what it holds; ``applied`` is None before the first snapshot."""
 
@@ -56,6 +72,8 @@ class AgentStatus:
     """As in ``Ack``: a controller that finds its state applied already needs to know them, too."""
     warnings: tuple[str, ...] = ()
     """What keeps the host from serving all that one would expect, one sentence each."""
+    partial: Partial | None = None
+    """The snapshot that is being received."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +126,24 @@ class Ack:
 
 
 @dataclass(frozen=True, slots=True)
+class PartReply:
+    """A part has arrived; ``ack`` is there when it was the last one."""
+
+    missing: tuple[int, ...]
+    ack: Ack | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CountersPage:
-    """Peers whose counters changed after ``cursor``; pass the new cursor next time."""
+    """Peers whose counters changed after ``cursor``, at most ``PAGE_PEERS``; pass the new cursor next time."""
 
     device: str
     cursor: str
     peers: tuple[PeerCounters, ...]
     now: float = 0.0
     """The agent's clock, Unix seconds: the age of a handshake is told by the clock that saw it."""
+    more: bool = False
+    """There is a next page already."""
 
 
 T = TypeVar("T")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from aiohttp import web
 from pydantic import ValidationError
 
-from . import protocol, tls
+from . import parts, protocol, tls
 from .device import DeviceError
 from .service import ConflictError, InvalidRequestError, Service
 from .store import StoreError
@@ -25,12 +26,16 @@ MAX_BODY_BYTES = 64 << 20
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SERVICE = web.AppKey("service", Service)
+ASSEMBLY = web.AppKey("assembly", parts.Assembly)
+COMPRESSED_BYTES = 1024
+"""Answers of that size are compressed."""
 
 
 def make_app(service: Service) -> web.Application:
     """The application; it must be served over ``tls.server_context``, or it answers 403 to everybody."""
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_errors, _controller_only])
     app[SERVICE] = service
+    app[ASSEMBLY] = parts.Assembly()
     app.router.add_get(protocol.STATUS_PATH, _status)
     app.router.add_put(protocol.STATE_PATH, _state)
     app.router.add_post(protocol.DELTA_PATH, _delta)
@@ -39,28 +44,46 @@ def make_app(service: Service) -> web.Application:
 
 
 async def _status(request: web.Request) -> web.Response:
-    return _reply(await request.app[SERVICE].status())
+    return _reply(await _described(request))
+
+
+async def _described(request: web.Request) -> protocol.AgentStatus:
+    return replace(await request.app[SERVICE].status(), partial=request.app[ASSEMBLY].partial())
 
 
 async def _state(request: web.Request) -> web.Response:
-    return _reply(await request.app[SERVICE].snapshot(await _read(protocol.Snapshot, request)))
+    assembly = request.app[ASSEMBLY]
+    try:
+        assembly.add(parts.read_part(await request.read()))
+        if missing := assembly.missing():
+            return _reply(protocol.PartReply(missing))
+        content = assembly.content()
+    except parts.PartsError as error:
+        assembly.clear()
+        raise InvalidRequestError(str(error)) from None
+    assembly.clear()
+    return _reply(protocol.PartReply((), await request.app[SERVICE].snapshot(_decode(protocol.Snapshot, content))))
 
 
 async def _delta(request: web.Request) -> web.Response:
     service = request.app[SERVICE]
     try:
-        return _reply(await service.delta(await _read(protocol.DeltaRequest, request)))
+        return _reply(await service.delta(_decode(protocol.DeltaRequest, await request.read())))
     except ConflictError:
-        return _reply(await service.status(), status=409)
+        return _reply(await _described(request), status=409)
 
 
 async def _counters(request: web.Request) -> web.Response:
-    return _reply(await request.app[SERVICE].counters(request.query.get("cursor")))
+    query = request.query
+    response = _reply(await request.app[SERVICE].counters(query.get("cursor"), more=query.get("more") == "true"))
+    if response.content_length and response.content_length > COMPRESSED_BYTES:
+        response.enable_compression()
+    return response
 
 
-async def _read(kind: type[T], request: web.Request) -> T:
+def _decode(kind: type[T], data: bytes) -> T:
     try:
-        return protocol.decode(kind, await request.read())
+        return protocol.decode(kind, data)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         # The type names the rule that was broken; pydantic's message for some rules repeats the value.

@@ -21,7 +21,7 @@ from .boot import read as read_boot
 from .counters import ChangeLog, counters_of
 from .device import Device, DeviceDump, DeviceError, DeviceGoneError, DumpedPeer
 from .firewall import Firewall
-from .protocol import Ack, AgentStatus, Applied, CountersPage, DeltaRequest, PeerCounters, Snapshot
+from .protocol import PAGE_PEERS, Ack, AgentStatus, Applied, CountersPage, DeltaRequest, PeerCounters, Snapshot
 from .store import Store, StoreError
 
 logger = logging.getLogger(__name__)
@@ -55,6 +55,8 @@ class Service:
         """What the host cannot do for an IP version."""
         self._lock = asyncio.Lock()
         self._changes = ChangeLog()
+        self._observed = ""
+        """The life of the device that the change log is about."""
         self._revision = 0
         self._state: DesiredState | None = None
         self._admission: Admission | None = None
@@ -134,17 +136,22 @@ class Service:
             logger.info("revision %d applied, %d peers", self._revision, len(self._state.peers))
             return await self._ack(final)
 
-    async def counters(self, cursor: str | None) -> CountersPage:
-        """Counters of the peers that changed after ``cursor``. Raises DeviceError."""
+    async def counters(self, cursor: str | None, *, more: bool = False) -> CountersPage:
+        """A page of the peers that changed after ``cursor``. Raises DeviceError.
+
+        ``more``: go on with what the last look at the device has found.
+        """
         async with self._lock:
-            try:
-                dump = await self._device.dump()
-            except DeviceGoneError:
-                if self._state is not None:
-                    raise
-                return CountersPage("", "", (), time.time())  # before the first snapshot there need not be a device
-            self._observe(dump)
-            return CountersPage(dump.device, *self._changes.since(cursor), time.time())
+            if not more or not self._observed:
+                try:
+                    dump = await self._device.dump()
+                except DeviceGoneError:
+                    if self._state is not None:
+                        raise
+                    return CountersPage("", "", (), time.time())  # before the first snapshot there need not be one
+                self._observe(dump)
+            next_cursor, peers, is_more = self._changes.since(cursor, PAGE_PEERS)
+            return CountersPage(self._observed, next_cursor, peers, time.time(), is_more)
 
     async def supervise(self) -> None:
         """Bring the device back when it dies, retry what failed, look after it every minute. Runs until cancelled."""
@@ -277,6 +284,9 @@ class Service:
         }
 
     def _observe(self, dump: DeviceDump) -> None:
+        if dump.device != self._observed:
+            # The counters of another life are other counters, though they may be equal.
+            self._changes, self._observed = ChangeLog(), dump.device
         self._changes.observe(dump.peers)
         now = time.time()
         for key, peer in dump.peers.items():

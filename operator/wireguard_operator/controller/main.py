@@ -18,11 +18,16 @@ from typing import Any, cast
 import aiohttp
 import kopf
 
+from ..domain.certificates import expiry_of
 from ..kube.client import KubeClient
 from ..kube.errors import KubeError
 from .agents import authority
 from .health import Health
 from .lease import Lease
+from .metrics.exposition import Exposition
+from .metrics.fleet import Fleet
+from .metrics.peers import Peers
+from .metrics.process import Metrics
 from .placer import Placer
 from .server.finalizer import Finalizer
 from .services import Services
@@ -71,6 +76,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of several replicas, the one that has the Lease works; default: no",
     )
     parser.add_argument("--health-port", type=int, metavar="PORT", help="of /livez and /readyz; default: none")
+    parser.add_argument("--metrics-port", type=int, metavar="PORT", help="of /metrics; default: none")
+    parser.add_argument(
+        "--peer-metrics",
+        action=argparse.BooleanOptionalAction,
+        help="four series for each peer in /metrics, too; default: yes",
+    )
     parser.add_argument("--verbose", action="store_true", help="log what kopf does, too")
 
 
@@ -124,15 +135,22 @@ async def _main(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(await KubeClient.connect(settings.kubeconfig))
+        metrics = Metrics()
+        connection = await KubeClient.connect(settings.kubeconfig, observer=metrics.api_request)
+        client = await stack.enter_async_context(connection)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         supervisor = Supervisor()
         cache = Cache(supervisor)
-        sweep = Sweep(client, cache, settings.watch_namespaces, supervisor.look_for_orphans)
+        sweep = Sweep(client, cache, settings.watch_namespaces, supervisor.look_for_orphans, metrics)
         if settings.health_port:
             health = Health(lambda: not sweep.is_stalled)
             await health.start(settings.health_port)
             stack.push_async_callback(health.close)
+        if settings.metrics_port:
+            metrics.registry.register(Fleet(cache, metrics))
+            exposition = Exposition(metrics, Peers(cache) if settings.peer_metrics else None)
+            await exposition.start(settings.metrics_port)
+            stack.push_async_callback(exposition.close)
         lease = Lease(client, settings.namespace, now) if settings.leader_elect else None
         keeping: asyncio.Task[None] | None = None
         if lease is not None:
@@ -142,8 +160,11 @@ async def _main(settings: Settings) -> None:
             # From now on: to read many objects takes longer than a Lease holds.
             keeping = asyncio.create_task(lease.keep())
             stack.callback(keeping.cancel)
-        events = EventRecorder(client, now)
-        statuses = StatusWriter(client, events, now)
+        metrics.leads(True)
+        events = EventRecorder(client, now, metrics)
+        statuses = StatusWriter(client, events, now, metrics)
+        ca = await authority.load(client, settings.namespace, now)
+        metrics.authority_expires(_expiry(ca, settings.namespace))
         services = Services(
             settings=settings,
             client=client,
@@ -153,8 +174,9 @@ async def _main(settings: Settings) -> None:
             statuses=statuses,
             events=events,
             placer=Placer(cache, statuses, now),
-            authority=await authority.load(client, settings.namespace, now),
+            authority=ca,
             clock=now,
+            metrics=metrics,
         )
         if not await _before(sweep.fill(), stop):
             return
@@ -188,6 +210,14 @@ async def _before(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
     if isinstance(done, Exception):
         raise done
     return not stop.is_set()
+
+
+def _expiry(ca: authority.Authority, namespace: str) -> float:
+    try:
+        return expiry_of(ca.ca.certificate).timestamp()
+    except ValueError:
+        name = f"{namespace}/{authority.SECRET_NAME}"
+        raise StartError(f"tls.crt of Secret {name} is not a certificate in PEM; restore it from a backup") from None
 
 
 async def _end_with(keeping: asyncio.Task[None], supervisor: Supervisor) -> None:

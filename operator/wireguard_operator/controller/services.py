@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import aiohttp
 
 from ..kube.client import KubeClient
 from .agents.authority import Authority
+from .metrics.process import Metrics
 from .placer import Placer
 from .settings import Settings
 from .watch.cache import Cache
@@ -33,3 +34,4 @@ class Services:
     placer: Placer
     authority: Authority
     clock: Callable[[], datetime]
+    metrics: Metrics = field(default_factory=Metrics)

@@ -26,6 +26,10 @@ class Settings:
     """Wait for the Lease before any work, so that of several replicas one works."""
     health_port: int = 0
     """Port of /livez and /readyz; 0: none."""
+    metrics_port: int = 0
+    """Port of /metrics; 0: none."""
+    peer_metrics: bool = True
+    """Four series for each peer in /metrics, too."""
     stats_interval: float = 30.0
     """Between reads of an agent's counters. Shorter makes ``online`` prompter and costs a device dump each."""
     traffic_interval: float = 60.0

@@ -81,6 +81,11 @@ def is_current(certificate: str, authority: str, name: str, now: datetime) -> bo
     return name in names and leaf.not_valid_after_utc - now > life / 3
 
 
+def expiry_of(certificate: str) -> datetime:
+    """Until when a certificate (PEM) is valid. Raises ValueError."""
+    return x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc
+
+
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -16,21 +17,28 @@ from .errors import Expired, Unavailable, error_of
 from .resources import ResourceType
 
 Object = dict[str, Any]
+Observer = Callable[[str, str, int, float], None]
+"""Told of each request: verb and resource as in a role, HTTP status (0: no answer), seconds."""
 
 FIELD_MANAGER = "wireguard-operator"
 PAGE = 500
+_METHODS = {"get": "GET", "list": "GET", "create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
+"""By the verb of a role."""
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
 class KubeClient:
     """Reads and writes objects. Every method raises a ``KubeError`` of ``kube.errors``."""
 
-    def __init__(self, configuration: kubernetes_client.Configuration) -> None:
+    def __init__(self, configuration: kubernetes_client.Configuration, observer: Observer | None = None) -> None:
         self._configuration = configuration
+        self._observer = observer
         self._api = kubernetes_client.ApiClient(configuration)
 
     @classmethod
-    async def connect(cls, kubeconfig: str | None = None, *, connections: int = 64) -> KubeClient:
+    async def connect(
+        cls, kubeconfig: str | None = None, *, connections: int = 64, observer: Observer | None = None
+    ) -> KubeClient:
         """A client for ``kubeconfig``, else the pod's service account, else the user's kubeconfig."""
         configuration = kubernetes_client.Configuration()
         if kubeconfig is None and _SERVICE_ACCOUNT.exists():
@@ -38,7 +46,7 @@ class KubeClient:
         else:
             await kubernetes_config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
         configuration.connection_pool_maxsize = connections
-        return cls(configuration)
+        return cls(configuration, observer)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -52,22 +60,23 @@ class KubeClient:
 
     async def get(self, kind: ResourceType, namespace: str, name: str) -> Object:
         """Read one object."""
-        return await self._request("GET", kind.item(namespace, name))
+        return await self._request("get", kind.plural, kind.item(namespace, name))
 
     async def create(self, kind: ResourceType, namespace: str, body: Object) -> Object:
         """Create an object; AlreadyExists when there is one of the name."""
-        return await self._request("POST", kind.collection(namespace), body=body)
+        return await self._request("create", kind.plural, kind.collection(namespace), body=body)
 
     async def replace(self, kind: ResourceType, namespace: str, name: str, body: Object) -> Object:
         """Write a whole object; with ``metadata.resourceVersion`` in it, Conflict if it has changed since."""
-        return await self._request("PUT", kind.item(namespace, name), body=body)
+        return await self._request("update", kind.plural, kind.item(namespace, name), body=body)
 
     async def merge_patch(
         self, kind: ResourceType, namespace: str, name: str, body: Object, *, subresource: str = ""
     ) -> Object:
         """JSON merge patch (RFC 7386). ``metadata.uid`` in the body makes it apply to that very object only."""
         return await self._request(
-            "PATCH",
+            "patch",
+            f"{kind.plural}/{subresource}" if subresource else kind.plural,
             kind.item(namespace, name, subresource),
             body=body,
             content_type="application/merge-patch+json",
@@ -76,7 +85,8 @@ class KubeClient:
     async def apply(self, kind: ResourceType, namespace: str, name: str, body: Object) -> Object:
         """Server-side apply, forced: what we declare is ours."""
         return await self._request(
-            "PATCH",
+            "patch",
+            kind.plural,
             kind.item(namespace, name),
             {"force": "true", "fieldManager": FIELD_MANAGER},
             body=body,
@@ -86,7 +96,7 @@ class KubeClient:
     async def delete(self, kind: ResourceType, namespace: str, name: str, *, uid: str | None = None) -> None:
         """Delete an object; with ``uid``, Conflict if the name now belongs to another."""
         body = {"preconditions": {"uid": uid}} if uid else None
-        await self._request("DELETE", kind.item(namespace, name), body=body)
+        await self._request("delete", kind.plural, kind.item(namespace, name), body=body)
 
     async def list(
         self,
@@ -102,7 +112,7 @@ class KubeClient:
             "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1" if metadata_only else "application/json"
         )
         while True:
-            page = await self._request("GET", kind.collection(namespace), query, accept=accept)
+            page = await self._request("list", kind.plural, kind.collection(namespace), query, accept=accept)
             for item in page.get("items") or ():  # an empty PartialObjectMetadataList says null
                 yield item
             token = page["metadata"].get("continue")
@@ -112,7 +122,8 @@ class KubeClient:
 
     async def _request(
         self,
-        method: str,
+        verb: str,
+        resource: str,
         path: str,
         query: dict[str, str] | None = None,
         *,
@@ -124,11 +135,16 @@ class KubeClient:
         headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": FIELD_MANAGER}
         for setting in (await self._configuration.auth_settings()).values():
             headers[setting["key"]] = setting["value"]
+        method, began, status = _METHODS[verb], time.monotonic(), 0
         try:
             answer = await self._api.rest_client.request(method, url, headers=headers, body=body, _request_timeout=30)
             data = await answer.read()
+            status = answer.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(f"{method} {path}: {type(error).__name__}: {error}") from error
+        finally:
+            if self._observer is not None:
+                self._observer(verb, resource, status, time.monotonic() - began)
         if answer.status >= 400:
             raise error_of(answer.status, answer.headers, data)
         parsed: Object = json.loads(data)
@@ -155,4 +171,4 @@ async def list_all(
             continue
 
 
-__all__ = ["FIELD_MANAGER", "KubeClient", "Object", "list_all"]
+__all__ = ["FIELD_MANAGER", "KubeClient", "Object", "Observer", "list_all"]

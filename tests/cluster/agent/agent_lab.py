@@ -30,7 +30,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from wireguard_operator.agent import daemon, protocol
+from wireguard_operator.agent import daemon, parts, protocol
 from wireguard_operator.agent.bundle import Bundle
 from wireguard_operator.domain.certificates import Certificate, Usage, issue, make_authority
 from wireguard_operator.domain.device import DevicePeer, Interface
@@ -38,6 +38,8 @@ from wireguard_operator.domain.keys import generate_pair
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SERVER_PORT = 51820
+PART_BYTES = 16 << 10
+"""Small, so that a few hundred peers are several parts."""
 AGENT_NAME = protocol.agent_name("isp", "berlin")
 
 T = TypeVar("T")
@@ -187,9 +189,12 @@ class Agent:
         return protocol.decode(protocol.AgentStatus, body)
 
     async def put(self, snapshot: protocol.Snapshot) -> protocol.Ack:
-        code, body = await self.request("PUT", protocol.STATE_PATH, snapshot)
-        assert code == 200, body
-        return protocol.decode(protocol.Ack, body)
+        for part in parts.pack(snapshot, PART_BYTES):
+            code, body = await self.request("PUT", protocol.STATE_PATH, part)
+            assert code == 200, body
+        ack = protocol.decode(protocol.PartReply, body).ack
+        assert ack is not None
+        return ack
 
     async def delta(self, base: protocol.Applied, **changes: Any) -> protocol.Ack:
         request = protocol.DeltaRequest(base, base.revision + 1, **changes)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from agent_lab import Agent, Lab, Ping, end, eventually, make_peers
 
-from wireguard_operator.agent import protocol
+from wireguard_operator.agent import parts, protocol
 from wireguard_operator.domain.device import DesiredState, DevicePeer
 from wireguard_operator.domain.keys import generate_preshared
 
@@ -267,7 +267,8 @@ async def test_a_port_that_is_in_use_is_named_and_taken_when_it_is_free(lab: Lab
     with blocker:
         assert blocker.stdout is not None and blocker.stdin is not None
         blocker.stdout.readline()
-        code, body = await agent.request("PUT", protocol.STATE_PATH, lab.snapshot(listen_port=51999))
+        (part,) = parts.pack(lab.snapshot(listen_port=51999), 1 << 20)
+        code, body = await agent.request("PUT", protocol.STATE_PATH, part)
         assert code == 500
         assert b"UDP port 51999 is in use" in body
         assert (await agent.status()).applied is None

@@ -87,7 +87,7 @@ async def test_a_lease_is_renewed_while_the_objects_are_read_and_lost_ones_end_a
     async def connected() -> AsyncIterator[Any]:
         yield world.kube
 
-    async def connection(*_: Any) -> Any:
+    async def connection(*_: Any, **__: Any) -> Any:
         return connected()
 
     async def load(*_: Any) -> Any:

@@ -14,7 +14,7 @@ from wireguard_operator.kube.resources import DEPLOYMENTS, EVENTS, PEERS, SECRET
 async def test_failures_in_one_batch_are_tried_again_though_the_next_batch_goes_well(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wireguard_operator.controller.server.work.BATCH", 1)
+    monkeypatch.setattr("wireguard_operator.controller.server.intake.BATCH", 1)
     await world.server()
     await world.peer("alice")
     await world.peer("bob")

@@ -13,12 +13,14 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
+from wireguard_operator.agent import parts, protocol
 from wireguard_operator.agent.protocol import (
     Ack,
     AgentStatus,
     Applied,
     CountersPage,
     DeltaRequest,
+    PartReply,
     PeerCounters,
     Snapshot,
 )
@@ -182,6 +184,7 @@ class Agent:
         self.down = False
         self.pushes = 0
         self.tries = 0
+        self.assembly = parts.Assembly()
         self.counted: dict[str, tuple[int, int]] = {}
         """What the device has counted for each public key, received and sent."""
         self.handshakes: dict[str, int] = {}
@@ -198,10 +201,19 @@ class Agent:
 
     async def status(self) -> AgentStatus:
         await self._reached()
-        return AgentStatus("1", "Userspace", "life-1", self._applied())
+        partial = self.assembly.partial()
+        return AgentStatus("1", "Userspace", "life-1", self._applied(), partial=partial)
 
-    async def put_state(self, snapshot: Snapshot) -> Ack:
+    async def put_part(self, part: bytes) -> PartReply:
         await self._reached()
+        self.assembly.add(parts.read_part(part))
+        if missing := self.assembly.missing():
+            return PartReply(missing)
+        snapshot = protocol.decode(Snapshot, self.assembly.content())
+        self.assembly.clear()
+        return PartReply((), self._put_state(snapshot))
+
+    def _put_state(self, snapshot: Snapshot) -> Ack:
         self.pushes += 1
         gone = set(self.allowed_ips) - {peer.public_key for peer in snapshot.peers}
         self.state, self.revision = DesiredState(snapshot.interface, snapshot.peers), snapshot.revision
@@ -217,7 +229,7 @@ class Agent:
         self.revision = delta.revision
         return self._ack(gone)
 
-    async def counters(self, cursor: str) -> CountersPage:
+    async def counters(self, cursor: str, *, more: bool = False) -> CountersPage:
         await self._reached()
         return CountersPage("life-1", "1", tuple(self._count(key) for key in self.allowed_ips), time.time())
 
@@ -407,6 +419,7 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     monkeypatch.setattr(ServerWork, "_agent", agent)
     monkeypatch.setattr(pipeline, "RETRY_FIRST", 0.02)
     monkeypatch.setattr(pipeline, "RETRY_LAST", 0.05)
+    monkeypatch.setattr(pipeline, "REPORT_SECONDS", 0.01)
     monkeypatch.setattr(placer_module, "PAUSE_SECONDS", 0.005)
     monkeypatch.setattr(status_writer, "RETRY_DELAY", 0.05)
     await world.namespace()

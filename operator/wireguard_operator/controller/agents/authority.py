@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import ssl
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from ...agent.protocol import CONTROLLER_NAME
 from ...domain import secrets
@@ -21,6 +21,9 @@ from .client import tls_context
 
 SECRET_NAME = "wireguard-operator-ca"  # noqa: S105 - a name
 
+CHECK_PAUSE = timedelta(minutes=1)
+"""Between two looks at the life that the controller's own certificate has left; a look verifies a signature."""
+
 
 class Authority:
     """Issues certificates and keeps the controller's own, which lives in memory only."""
@@ -30,10 +33,14 @@ class Authority:
         self._clock = clock
         self._own: Certificate | None = None
         self._context: ssl.SSLContext | None = None
+        self._checked = datetime.min.replace(tzinfo=UTC)
 
     def context(self) -> ssl.SSLContext:
         """The controller's TLS context, renewed in time."""
         now = self._clock()
+        if self._context is not None and abs(now - self._checked) < CHECK_PAUSE:
+            return self._context
+        self._checked = now
         if self._own is None or not is_current(self._own.certificate, self.ca.certificate, CONTROLLER_NAME, now):
             self._own = issue(self.ca, CONTROLLER_NAME, Usage.CONTROLLER, now)
             self._context = None

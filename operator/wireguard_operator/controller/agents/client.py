@@ -2,43 +2,54 @@
 
 from __future__ import annotations
 
+import gzip
 import ssl
 import tempfile
+import time
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import aiohttp
 
 from ...agent import protocol
-from ...agent.protocol import Ack, AgentStatus, CountersPage, DeltaRequest, Snapshot
+from ...agent.protocol import Ack, AgentStatus, CountersPage, DeltaRequest, PartReply
 from ...api.reasons import Reason
 from ...domain.certificates import Certificate
+from ..metrics.process import AgentOutcome, Metrics, Operation
 
 T = TypeVar("T")
 
 TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
+COMPRESSED_BYTES = 1024
+"""Deltas of that size are compressed; snapshots are as they come."""
 
 
 class AgentError(Exception):
     """The agent could not do what was asked; ``reason`` is a condition reason."""
 
     reason = Reason.AGENT_FAILED
+    outcome: ClassVar[AgentOutcome] = "failed"
+    """In the metrics."""
 
 
 class AgentUnreachable(AgentError):
     """No answer. The device goes on as it is: the agent keeps the tunnels without us."""
 
     reason = Reason.AGENT_UNREACHABLE
+    outcome: ClassVar[AgentOutcome] = "unreachable"
 
 
 class AgentRefused(AgentError):
     """The other side is not the agent that the server's Secret names, or it does not trust us."""
 
     reason = Reason.AGENT_NOT_TRUSTED
+    outcome: ClassVar[AgentOutcome] = "refused"
 
 
 class BaseMismatch(AgentError):
     """The agent does not hold the state that a delta starts from."""
+
+    outcome: ClassVar[AgentOutcome] = "mismatch"
 
 
 def tls_context(own: Certificate, authority: str) -> ssl.SSLContext:
@@ -58,38 +69,68 @@ def tls_context(own: Certificate, authority: str) -> ssl.SSLContext:
 class AgentClient:
     """One agent. Every method raises AgentError."""
 
-    def __init__(self, session: aiohttp.ClientSession, tls: ssl.SSLContext, url: str, name: str) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, tls: ssl.SSLContext, url: str, name: str, metrics: Metrics | None = None
+    ) -> None:
         self._session = session
+        self._metrics = metrics or Metrics()
         self._tls = tls
         self._url = url.rstrip("/")
         self._name = name
 
     async def status(self) -> AgentStatus:
         """Who the agent is and what it holds."""
-        return await self._call(AgentStatus, "GET", protocol.STATUS_PATH)
+        return await self._call("status", AgentStatus, "GET", protocol.STATUS_PATH)
 
-    async def put_state(self, snapshot: Snapshot) -> Ack:
-        """Make the device as the snapshot says."""
-        return await self._call(Ack, "PUT", protocol.STATE_PATH, snapshot)
+    async def put_part(self, part: bytes) -> PartReply:
+        """Send a part of a snapshot; with the last one the device is made so."""
+        return await self._call("snapshot", PartReply, "PUT", protocol.STATE_PATH, part)
 
     async def post_delta(self, delta: DeltaRequest) -> Ack:
         """Change the device. Raises BaseMismatch when the agent holds another state."""
-        return await self._call(Ack, "POST", protocol.DELTA_PATH, delta)
+        return await self._call("delta", Ack, "POST", protocol.DELTA_PATH, protocol.encode(delta))
 
-    async def counters(self, cursor: str) -> CountersPage:
-        """Counters that changed after ``cursor``; empty: all."""
-        return await self._call(CountersPage, "GET", protocol.COUNTERS_PATH, query={"cursor": cursor})
+    async def counters(self, cursor: str, *, more: bool = False) -> CountersPage:
+        """A page of counters that changed after ``cursor``; empty: all. ``more``: without a new look at the device."""
+        query = {"cursor": cursor} | ({"more": "true"} if more else {})
+        return await self._call("counters", CountersPage, "GET", protocol.COUNTERS_PATH, query=query)
 
     async def _call(
-        self, kind: type[T], method: str, path: str, body: object = None, query: dict[str, str] | None = None
+        self,
+        operation: Operation,
+        kind: type[T],
+        method: str,
+        path: str,
+        body: bytes = b"",
+        query: dict[str, str] | None = None,
     ) -> T:
+        began, data = time.monotonic(), b""
+        outcome: AgentOutcome = "failed"
+        try:
+            data = await self._exchange(method, path, body, query)
+            answer = self._understand(kind, data, f"{method} {path}")
+        except AgentError as error:
+            outcome = error.outcome
+            raise
+        else:
+            outcome = "ok"
+            return answer
+        finally:
+            seconds = time.monotonic() - began
+            self._metrics.agent_request(operation, outcome, seconds, len(body) + len(data))
+
+    async def _exchange(self, method: str, path: str, body: bytes, query: dict[str, str] | None) -> bytes:
+        headers = {"Content-Type": "application/octet-stream" if path == protocol.STATE_PATH else "application/json"}
+        if len(body) > COMPRESSED_BYTES and path != protocol.STATE_PATH:
+            body = gzip.compress(body, 1)
+            headers["Content-Encoding"] = "gzip"
         try:
             async with self._session.request(
                 method,
                 self._url + path,
                 params=query,
-                data=None if body is None else protocol.encode(body),
-                headers={"Content-Type": "application/json"},
+                data=body or None,
+                headers=headers,
                 ssl=self._tls,
                 server_hostname=self._name,
                 timeout=TIMEOUT,
@@ -112,7 +153,10 @@ class AgentClient:
             raise AgentUnreachable(
                 f"no answer from the agent at {self._url}: {error or type(error).__name__}"
             ) from error
+        return data
+
+    def _understand(self, kind: type[T], data: bytes, request: str) -> T:
         try:
             return protocol.decode(kind, data)
         except ValueError:
-            raise AgentError(f"the agent at {self._url} answered {method} {path} with something else") from None
+            raise AgentError(f"the agent at {self._url} answered {request} with something else") from None

@@ -1,28 +1,55 @@
 """One device as it should be, and the way to get it there through its agent.
 
-The controller keeps the whole desired state and the public keys that changed since the agent last acknowledged it.
-While it knows what the agent holds it sends deltas; after any failure it does not know, asks, and either finds the
-very state there (equal digest: nothing is sent) or sends all of it.
+The controller keeps the whole desired state, and the public keys that changed since what the agent last acknowledged.
+While it is certain what the agent holds it sends deltas. After a failure it asks: an agent that stands where it stood
+goes on with deltas, one that has the very state already (equal digest) is sent nothing, any other one gets all of it,
+in parts, of which a broken link loses none that has arrived.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from ...agent.protocol import Ack, AgentStatus, Applied, CountersPage, DeltaRequest, Snapshot
+from ...agent import parts
+from ...agent.protocol import Ack, AgentStatus, Applied, CountersPage, DeltaRequest, PeerCounters, Snapshot
 from ...api.server import DataPlaneStatus
 from ...domain.device import Delta, DesiredState, DevicePeer, Interface
 from .client import AgentClient, AgentError, BaseMismatch
+
+DELTA_PEERS = 1000
+"""Peers in one delta; the agent acknowledges each, so that a wave of changes shows progress."""
+PART_BYTES = 256 << 10
+"""Of a snapshot; some 3,500 peers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A snapshot on its way; changes after it was made follow as deltas."""
+
+    applied: Applied
+    """What the agent will say when it has it."""
+    content: str
+    parts: tuple[bytes, ...]
 
 
 class DeviceLink:
     """The desired state of one device, and how far its agent has followed."""
 
-    def __init__(self) -> None:
+    def __init__(self, sent: Callable[[int], None] | None = None) -> None:
+        """``sent`` is told each revision that is sent."""
+        self._tell_sent = sent
         self._want: DesiredState | None = None
         self._changed: set[str] = set()
         self._interface_changed = False
         self._applied: Applied | None = None
+        """What the agent acknowledged last; the changes are counted from there, or from ``_transfer``."""
+        self._certain = False
+        """Whether it holds that for all we know."""
+        self._transfer: Transfer | None = None
+        self._final: list[PeerCounters] = []
+        """Last counters of peers that were removed, until they are told."""
         self._sent = 0
         # Counters are read and peers removed in turns, so that a peer's last bytes are never counted twice.
         self._turn = asyncio.Lock()
@@ -32,7 +59,10 @@ class DeviceLink:
 
     def is_settled(self) -> bool:
         """Whether the agent has acknowledged all that is wanted."""
-        return self._applied is not None and not self._changed and not self._interface_changed
+        return self._certain and not self._has_changes()
+
+    def _has_changes(self) -> bool:
+        return bool(self._changed) or self._interface_changed
 
     def acknowledged(self) -> tuple[int, DesiredState] | None:
         """Revision and state that the agent holds, when that is what is wanted."""
@@ -71,7 +101,7 @@ class DeviceLink:
 
     def doubt(self) -> None:
         """It is not known any more what the agent holds."""
-        self._applied = None
+        self._certain = False
 
     async def push(self, agent: AgentClient) -> Ack | None:
         """Bring the agent to what is wanted; None when it is known to be there. Raises AgentError."""
@@ -84,23 +114,40 @@ class DeviceLink:
                 self.doubt()
                 raise
 
-    async def counters(self, agent: AgentClient, cursor: str) -> CountersPage:
-        """Counters that changed after ``cursor``. Doubts what the agent holds when it says so. Raises AgentError."""
+    async def counters(self, agent: AgentClient, cursor: str, *, more: bool = False) -> CountersPage:
+        """A page of counters that changed after ``cursor``; ``more``: the next one of the same look at the device.
+
+        Doubts what the agent holds when it says so. Raises AgentError.
+        """
         async with self._turn:
             try:
-                status = await agent.status()
-                self._describe(status)
-                if status.applied != self._applied:
-                    self.doubt()
-                return await agent.counters(cursor)
+                if not more:
+                    status = await agent.status()
+                    self._describe(status)
+                    if status.applied != self._applied:
+                        self.doubt()
+                return await agent.counters(cursor, more=more)
             except AgentError:
                 self.doubt()
                 raise
 
     async def _push(self, agent: AgentClient, want: DesiredState) -> Ack:
-        if self._applied is not None:
+        while True:
+            ack = await self._step(agent, want)
+            self._final.extend(ack.final)
+            if self.is_settled():
+                break
+        if ack.applied.digest != want.digest:
+            self._applied = None
+            raise AgentError("the agent acknowledged another state than the one it was sent")
+        final, self._final = self._final, []
+        return Ack(ack.applied, ack.device, ack.errors, tuple(final))
+
+    async def _step(self, agent: AgentClient, want: DesiredState) -> Ack:
+        """One message and its acknowledgement."""
+        if self._certain and self._applied is not None:
             try:
-                return self._acknowledged(await agent.post_delta(self._delta(self._applied, want)), want)
+                return await self._send_delta(agent, self._applied, want)
             except BaseMismatch:
                 self.doubt()
         status = await agent.status()
@@ -108,27 +155,61 @@ class DeviceLink:
         if status.applied is not None:
             self._sent = max(self._sent, status.applied.revision)
             if status.applied.digest == want.digest:
-                return self._acknowledged(Ack(status.applied, status.device, status.errors), want)
-        self._sent += 1
-        snapshot = Snapshot.of(self._sent, want)
-        return self._acknowledged(await agent.put_state(snapshot), want)
+                self._changed.clear()
+                self._interface_changed = False
+                return self._acknowledged(Ack(status.applied, status.device, status.errors))
+            if self._applied is not None and status.applied == self._applied:
+                return await self._send_delta(agent, self._applied, want)
+        return await self._send_all(agent, status, want)
 
-    def _delta(self, base: Applied, want: DesiredState) -> DeltaRequest:
-        self._sent = max(self._sent, base.revision) + 1
-        return DeltaRequest(
+    async def _send_delta(self, agent: AgentClient, base: Applied, want: DesiredState) -> Ack:
+        # Cuts go first: a removal must not wait for the peers that come.
+        keys = sorted(self._changed, key=lambda key: (key in want.peers, key))[:DELTA_PEERS]
+        delta = DeltaRequest(
             base=base,
-            revision=self._sent,
+            revision=self._next_revision(base),
             interface=want.interface if self._interface_changed else None,
-            upsert=tuple(want.peers[key] for key in sorted(self._changed) if key in want.peers),
-            remove=tuple(key for key in sorted(self._changed) if key not in want.peers),
+            upsert=tuple(want.peers[key] for key in keys if key in want.peers),
+            remove=tuple(key for key in keys if key not in want.peers),
         )
+        ack = await agent.post_delta(delta)
+        self._changed.difference_update(keys)
+        self._interface_changed = False
+        return self._acknowledged(ack)
 
-    def _acknowledged(self, ack: Ack, want: DesiredState) -> Ack:
-        if ack.applied.digest != want.digest:
-            raise AgentError("the agent acknowledged another state than the one it was sent")
-        self._applied = ack.applied
+    async def _send_all(self, agent: AgentClient, status: AgentStatus, want: DesiredState) -> Ack:
+        transfer, partial = self._transfer, status.partial
+        if transfer is None or partial is None or partial.content != transfer.content:
+            transfer, partial = await self._pack(want), None
+        missing = [n for n in range(len(transfer.parts)) if partial is None or n not in partial.parts]
+        for number in missing or range(1):
+            reply = await agent.put_part(transfer.parts[number])
+            if reply.ack is not None:
+                self._transfer = None
+                if reply.ack.applied != transfer.applied:
+                    raise AgentError("the agent acknowledged another snapshot than the one it was sent")
+                return self._acknowledged(reply.ack)
+        raise AgentError("the agent has all parts of a snapshot and does not acknowledge it")
+
+    async def _pack(self, want: DesiredState) -> Transfer:
+        revision = self._next_revision(self._applied)
+        applied, snapshot = Applied(revision, want.digest), Snapshot.of(revision, want)
+        # From here on changes count from the snapshot, and from nothing that the agent may say it has.
+        self._applied = None
         self._changed.clear()
         self._interface_changed = False
+        packed = await asyncio.to_thread(parts.pack, snapshot, PART_BYTES)
+        self._transfer = Transfer(applied, parts.read_part(packed[0]).content, tuple(packed))
+        return self._transfer
+
+    def _next_revision(self, base: Applied | None) -> int:
+        self._sent = max(self._sent, base.revision if base is not None else 0) + 1
+        if self._tell_sent is not None:
+            self._tell_sent(self._sent)
+        return self._sent
+
+    def _acknowledged(self, ack: Ack) -> Ack:
+        self._applied, self._certain = ack.applied, True
         if self.data_plane is not None:
             self.data_plane = self.data_plane.model_copy(update={"revision": ack.applied.revision})
         return ack

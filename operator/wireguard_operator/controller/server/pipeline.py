@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Set
 
 from ...api.base import Key
@@ -28,6 +29,10 @@ RETRY_FIRST, RETRY_LAST = 0.5, 30.0
 ROTATION_SECONDS = 2.0
 """Between reads of counters while a key is rotated: a device with the new key waits for nothing else."""
 BOOT_LOOK_SECONDS = 1.0
+GATHER_SECONDS = 0.05
+"""The longest pause after a turn; it is as long as the turn was, so that the watches are heard at any load."""
+REPORT_SECONDS = 1.0
+"""Between two writes of the server's status: it sums up all peers, and in a wave of changes each changes it."""
 
 
 class Pipeline:
@@ -37,10 +42,14 @@ class Pipeline:
         self._services = services
         self._key = server
         self._wake = asyncio.Event()
+        self._report_wanted = asyncio.Event()
         self._delay = RETRY_FIRST
         self._retry: asyncio.TimerHandle | None = None
         self._dirty: set[Key] = set()
+        self._told: dict[Key, float] = {}
+        """When (monotonic) a watch told of the change of a peer that is not carried out yet."""
         self._deadlines = Deadlines(services.clock, self.peer_changed)
+        self._own_changed = True
         self._work: ServerWork | None = None
         self.is_over = False
         """Nothing is done any more, since there is neither the server nor a peer that names it."""
@@ -48,10 +57,12 @@ class Pipeline:
 
     def server_changed(self) -> None:
         """The server or something of its own changed."""
+        self._own_changed = True
         self._wake.set()
 
     def peer_changed(self, peer: Key) -> None:
         """A peer came, changed or went."""
+        self._told.setdefault(peer, time.monotonic())
         self._dirty.add(peer)
         self._wake.set()
 
@@ -59,16 +70,22 @@ class Pipeline:
         """Have the address blocks compared with the peers that there are."""
         if self._work is not None:
             self._work.look_for_orphans()
-            self._wake.set()
+            self.server_changed()  # its certificate may have to be renewed
 
     async def run(self) -> None:
         """Work until cancelled, or until it is over."""
-        async with asyncio.TaskGroup() as group:
-            loops = self._read_counters(), self._save_boot(), self._deadlines.run()
-            others = [group.create_task(loop) for loop in loops]
-            await self._take_turns()
-            for other in others:
-                other.cancel()
+        unwatch = self._services.metrics.watch_queue("change", self._waiting)
+        try:
+            async with asyncio.TaskGroup() as group:
+                loops = self._read_counters(), self._save_boot(), self._deadlines.run(), self._report()
+                others = [group.create_task(loop) for loop in loops]
+                await self._take_turns()
+                for other in others:
+                    other.cancel()
+        finally:
+            unwatch()
+            if self._work is not None:
+                await self._work.close()
 
     def _mark(self, peers: Set[Key], *, wake: bool) -> None:
         self._dirty |= peers
@@ -82,6 +99,7 @@ class Pipeline:
         while not self.is_over:
             await self._wake.wait()
             self._wake.clear()
+            began = time.monotonic()
             try:
                 well = await self._turn()
             except Conflict as error:
@@ -94,14 +112,22 @@ class Pipeline:
                 # A mistake of ours must not end the work on this server for good.
                 logger.exception("server %s: a turn failed", self._key)
                 well = False
+            seconds = time.monotonic() - began
+            self._services.metrics.turn(seconds)
             if self._retry is not None:
                 self._retry.cancel()  # or every change during an outage would add tries of its own
             if well:
-                self._delay = RETRY_FIRST
+                if self._work is None or self._work.is_idle():
+                    self._delay = RETRY_FIRST
                 self.is_over = self._is_unneeded()
             else:
                 self._retry = asyncio.get_running_loop().call_later(self._delay, self._wake.set)
                 self._delay = min(self._delay * 2, RETRY_LAST)
+            # Whatever the watches tell meanwhile costs one turn together.
+            await asyncio.sleep(min(seconds, GATHER_SECONDS))
+
+    def _waiting(self) -> int:
+        return len(self._dirty) + (self._work.waiting() if self._work is not None else 0)
 
     def _is_unneeded(self) -> bool:
         nobody = self._server() is None and not self._services.cache.count_of(self._key)
@@ -118,26 +144,41 @@ class Pipeline:
                 # What a device has is of the former server, and nobody could use it any more.
                 self._services.cache.peers[key].facts.settled = False
         if server is not None and self._work is None:
-            self._work = ServerWork(self._services, self._key, server.uid, self._deadlines, self._mark)
+            self._work = ServerWork(
+                self._services, self._key, server.uid, self._deadlines, self._mark, self._wake.set, self._told
+            )
             self._dirty |= self._services.cache.peers_of(self._key)
         dirty, self._dirty = self._dirty, set()
+        own, self._own_changed = self._own_changed, False
         try:
             if server is None or self._work is None:
                 return self._without_server(dirty)
-            return await self._work.turn(server, dirty)
+            return await self._work.turn(server, dirty, own=own)
         except BaseException:
             self._dirty |= dirty
+            self._own_changed = True
             raise
         finally:
             for key in dirty:
                 record = self._services.cache.peers.get(key)
-                if record is not None and record.server_key == self._key:
+                if record is None or record.server_key != self._key:
+                    continue
+                if self._work is None or not self._work.awaits(key):
                     self._services.statuses.submit(record)
-            if server is not None and self._work is not None:
-                self._work.report(server)
+            self._report_wanted.set()
+
+    async def _report(self) -> None:
+        while True:
+            await self._report_wanted.wait()
+            self._report_wanted.clear()
+            server, work = self._server(), self._work
+            if server is not None and work is not None and server.uid == work.uid:
+                work.report(server)
+            await asyncio.sleep(REPORT_SECONDS)
 
     def _without_server(self, dirty: set[Key]) -> bool:
         for key in dirty:
+            self._told.pop(key, None)
             record = self._services.cache.peers.get(key)
             if record is None or record.server_key != self._key:
                 self._deadlines.set(key, None)
@@ -169,7 +210,7 @@ class Pipeline:
             except Exception:
                 # Nor may an agent that says what cannot be end it.
                 logger.exception("server %s: the counters cannot be read", self._key)
-            work.report(server)
+            self._report_wanted.set()
 
     async def _save_boot(self) -> None:
         while True:

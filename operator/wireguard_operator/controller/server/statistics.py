@@ -1,7 +1,7 @@
 """Traffic statistics of one server: reads the agent's counters and brings them into the statuses.
 
 Going online or offline is written at once. Byte counters are written at most once per ``traffic_interval`` and peer,
-since every write costs etcd more than all the rest of the way.
+and at most so many a second of all peers, since every write costs etcd more than all the rest of the way.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
+from datetime import datetime
 
 from ...agent.protocol import CountersPage, PeerCounters
 from ...api.base import Key
@@ -22,8 +23,9 @@ from ..watch.records import PeerRecord, ServerRecord
 class Statistics:
     """The statistics of one server's peers."""
 
-    def __init__(self, services: Services, claims: Claims, members: Mapping[Key, PeerRecord]) -> None:
+    def __init__(self, services: Services, server: Key, claims: Claims, members: Mapping[Key, PeerRecord]) -> None:
         self._services = services
+        self._server = server
         self._claims = claims
         self._members = members
         self._online: set[str] = set()
@@ -33,10 +35,9 @@ class Statistics:
         """The new public keys of peers that use them, so that the former ones can go."""
         self.cursor = ""
 
-    def take(self, page: CountersPage, server: ServerRecord) -> None:
-        """Take a page of counters into the facts and have the statuses written that are due."""
+    def take(self, page: CountersPage) -> None:
+        """Take a page of counters into the facts."""
         self.cursor = page.cursor
-        told = set()
         for counters in page.peers:
             record = self._record(counters.public_key)
             if record is None:
@@ -47,13 +48,15 @@ class Statistics:
                 if counters.public_key == ring.current.public and counters.last_handshake:
                     self.rotated[record.key] = counters.public_key
                 continue
-            told.add(counters.public_key)
             self._count(record, counters, page)
-        for key in self._online - told:
+
+    def round(self, server: ServerRecord, now: float) -> None:
+        """All pages are in: look who is online no longer by the agent's clock, and what is due to be written."""
+        for key in list(self._online):
             record = self._record(key)
             if record is None:
                 self._online.discard(key)
-            elif not usage.is_online(_seconds(record), page.now):
+            elif not usage.is_online(_seconds(record), now):
                 self._flip(record, key, online=False)
         for key in list(self._unreported):
             record = self._record(key)
@@ -71,7 +74,7 @@ class Statistics:
         facts = record.facts
         if last is not None:
             now = self._services.clock()
-            facts.traffic = usage.accumulate(facts.traffic, session, last.rx_bytes, last.tx_bytes, now)
+            self._add(record, session, last, now)
             facts.stats_time = now
             self._online.discard(last.public_key)
         facts.traffic = usage.close(facts.traffic)
@@ -80,8 +83,7 @@ class Statistics:
     def _count(self, record: PeerRecord, counters: PeerCounters, page: CountersPage) -> None:
         facts = record.facts
         now = self._services.clock()
-        before = facts.traffic
-        facts.traffic = usage.accumulate(before, page.device, counters.rx_bytes, counters.tx_bytes, now)
+        self._add(record, page.device, counters, now)
         facts.last_handshake = usage.handshake_time(counters.last_handshake) or facts.last_handshake
         facts.endpoint = counters.endpoint or facts.endpoint
         facts.stats_time = now
@@ -91,16 +93,26 @@ class Statistics:
         else:
             self._unreported.add(counters.public_key)
 
+    def _add(self, record: PeerRecord, session: str, counters: PeerCounters, now: datetime) -> None:
+        before = record.facts.traffic
+        after = usage.accumulate(before, session, counters.rx_bytes, counters.tx_bytes, now)
+        record.facts.traffic = after
+        if (grown := usage.growth(before, after)) is not None:
+            self._services.metrics.traffic_counted(self._server, grown.rx_bytes, grown.tx_bytes)
+
     def _flip(self, record: PeerRecord, key: str, *, online: bool) -> None:
         record.facts.online = online
         (self._online.add if online else self._online.discard)(key)
-        self._report(record, key)
+        self._report(record, key, urgent=True)
 
-    def _report(self, record: PeerRecord, key: str) -> None:
+    def _report(self, record: PeerRecord, key: str, *, urgent: bool = False) -> None:
         self._unreported.discard(key)
         # The jitter spreads the writes of peers that came online together.
         record.report_due = time.monotonic() + self._services.settings.traffic_interval * random.uniform(0.8, 1.2)  # noqa: S311
-        self._services.statuses.submit(record)
+        if urgent:
+            self._services.statuses.submit(record)
+        else:
+            self._services.statuses.submit_statistics(record)
 
     def _record(self, public_key: str) -> PeerRecord | None:
         holder = self._claims.holder(public_key)

@@ -1,13 +1,18 @@
 """The way from changed objects to the device and back into their statuses, for one server.
 
 what changed → judge (pure) → cuts to the agent → addresses, keys, Secrets → the rest to the agent → statuses
+
+A turn is short: it never waits for addresses and Secrets, which are the business of the intake. So a peer that must be
+cut waits for one exchange with the agent at most, however many others are just coming.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Set
+import time
+from collections.abc import Callable, Iterable, Set
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 
 from ...agent.protocol import Ack, agent_name
@@ -18,19 +23,22 @@ from ...domain import events, usage
 from ...domain.claims import Claims
 from ...domain.conditions import Problem
 from ...domain.lifecycle import Situation, Verdict, judge
+from ...domain.secrets import peer_secret_name
 from ...kube.errors import KubeError
 from ...kube.resources import PEERS
 from ..agents.client import AgentClient, AgentError, AgentUnreachable
 from ..agents.link import DeviceLink
+from ..metrics.process import Change
 from ..services import Services
 from ..watch.records import PeerRecord, ServerRecord
 from .boot import BootSecrets
 from .deadlines import Deadlines
 from .deletion import Deletion
 from .identity import Identity, Ready
+from .intake import Finished, Intake
 from .orphans import Orphans
 from .pods import Pods, Reach
-from .provisioner import Outcome, Provisioner
+from .provisioner import Provisioner
 from .roster import Roster
 from .statistics import Statistics
 
@@ -45,8 +53,6 @@ class Mark(Protocol):
         ...
 
 
-BATCH = 500
-"""Peers that go through the steps together: enough to share writes of address blocks, few enough to show progress."""
 ROOM = Key("", "")
 """Stands among the peers' deadlines for the moment at which the server may have room again."""
 
@@ -61,28 +67,35 @@ class ServerWork:
         uid: str,
         deadlines: Deadlines,
         mark: Mark,
+        wake: Callable[[], None],
+        told: dict[Key, float],
     ) -> None:
+        """``told``: when (monotonic) a watch told of each change; what is carried out is taken from there."""
         self.uid = uid
         self._key = key
         self._services = services
         self._cache = services.cache
         self._deadlines = deadlines
         self._mark = mark
+        self._told = told
         self._served: WireGuardServer | None = None
         self._seen: tuple[object, ...] = ()
         self._ready: Ready | None = None
         self._complete = False
-        """Whether every peer has been looked at once; before that, a push would cut those who are still to come."""
+        """Whether all who may be on the device have been looked at once; before that, a push would cut some of them."""
+        self._keeps = True
+        """Whether the server goes on to exist."""
         members: dict[Key, PeerRecord] = {}
         claims = Claims()
-        self._link = DeviceLink()
-        self._statistics = Statistics(services, claims, members)
+        self._link = DeviceLink(partial(services.metrics.state_sent, key))
+        self._statistics = Statistics(services, key, claims, members)
         self._roster = Roster(self._link, claims, self._statistics, members)
         self._pods = Pods(services)
         self._boot = BootSecrets(services.secrets)
         self._reach: Reach | None = None
         self._own = Identity(services.secrets, services.authority)
         self._provisioner = Provisioner(services)
+        self._intake = Intake(self._provisioner, services.clock, self._is_known, wake)
         self._orphans = Orphans(services.client, key)
         self._deletion = Deletion(services.client, services.cache)
         self._releasing: set[str] = set()
@@ -100,25 +113,55 @@ class ServerWork:
         """Read the address blocks again at the next turn, and give back what nobody holds any more."""
         self._orphans.due = True
 
-    async def turn(self, server: ServerRecord, dirty: set[Key]) -> bool:
-        """Do what is to be done, also for what is added to ``dirty``; whether nothing is left over.
+    def is_idle(self) -> bool:
+        """Whether nobody waits to be provided for."""
+        return self._intake.is_idle()
 
-        Raises KubeError when it has to be tried again.
+    def waiting(self) -> int:
+        """How many peers wait to be provided for."""
+        return self._intake.waiting()
+
+    def awaits(self, peer: Key) -> bool:
+        """Whether it is too early for a word on the peer: it is still being provided for."""
+        return self._intake.has(peer)
+
+    async def turn(self, server: ServerRecord, dirty: set[Key], *, own: bool) -> bool:
+        """Do what can be done now, also for what is added to ``dirty``; whether nothing has to be tried again.
+
+        ``own``: the server, or something of its own, may not be as it was. Raises KubeError when it has to be tried
+        again.
         """
         if ROOM in dirty:
             self._has_room(server)
-        dirty |= await self._serve(server)
-        keeps = await self._deletion.keeps(server, self._provisioner.addresses.held_by)
-        well = await self._bring_about(server, self._judge(dirty, server, keeps=keeps))
-        if keeps:
+        if self._complete:
+            # Cuts wait for nothing, not even for the API server.
+            self._judge(dirty, server)
+            await self._push(server)
+        facts = server.facts
+        own = own or self._ready is None or facts.network_problem is not None or facts.pod_problem is not None
+        concerned = await self._serve(server) if own else set[Key]()
+        self._keeps = await self._deletion.keeps(server, self._provisioner.addresses.held_by)
+        self._judge(concerned if self._complete else dirty | concerned, server)
+        dirty |= concerned
+        well = await self._provide(server, dirty)
+        if self._keeps:
             await self._release(server)
         else:  # the blocks go with the server, and in a namespace that goes nothing can be written
             await self.take_leave()
-        await self._deletion.settle(server, keeps=keeps)
+        await self._deletion.settle(server, keeps=self._keeps)
+        if self.is_settled():
+            for key in dirty:  # what changed nothing on the device needs no measuring
+                if not self._intake.has(key):
+                    self._told.pop(key, None)
         return well
+
+    async def close(self) -> None:
+        """Stop what is under way. The device goes on as it is."""
+        await self._intake.stop()
 
     async def take_leave(self) -> None:
         """The server is gone: take its peers off the device, as far as the agent can still be reached."""
+        await self._intake.stop()
         if self._served is None or not self._complete:
             return
         for record in self._roster.members():
@@ -135,7 +178,11 @@ class ServerWork:
     async def read_counters(self, server: ServerRecord) -> bool:
         """Take the agent's counters in; whether it still holds what it should. Raises AgentError."""
         page = await self._link.counters(self._agent(server.server), self._statistics.cursor)
-        self._statistics.take(page, server)
+        self._statistics.take(page)
+        while page.more:
+            page = await self._link.counters(self._agent(server.server), self._statistics.cursor, more=True)
+            self._statistics.take(page)
+        self._statistics.round(server, page.now)
         rotated, self._statistics.rotated = self._statistics.rotated, {}
         rotated = {peer: key for peer, key in rotated.items() if peer in self._provisioner.rotating}
         self._provisioner.rotated |= rotated
@@ -159,17 +206,22 @@ class ServerWork:
         self._roster.trouble(problem)
 
     def report(self, server: ServerRecord) -> None:
-        """Have the server's status written."""
+        """Have the server's status written, unless it is too early to say anything."""
+        if self._ready is not None and not self._complete:
+            return
         self._statistics.summarize(server)
         self._services.statuses.submit(server)
 
     async def _serve(self, server: ServerRecord) -> set[Key]:
         """Bring the server's own things about; the peers that have to be looked at because one of them changed."""
         store = self._provisioner.addresses
-        reread = await self._read_blocks(server)
         seen = (server.server.metadata.generation, server.server.metadata.deletion_timestamp, server.server.spec)
         changed = seen != self._seen
-        if changed or reread or server.facts.network_problem is not None:
+        if changed or self._orphans.due:
+            await self._intake.stop()  # what it builds on is about to change
+        reread = await self._read_blocks(server)
+        refused = server.facts.network_problem is not None
+        if changed or reread or (refused and self._intake.is_idle()):
             self._provisioner.open(server)
         if changed or reread:
             server.facts.room_problem = None
@@ -182,6 +234,8 @@ class ServerWork:
             known = {self._cache.peers[key].uid for key in members} | self._roster.uids()
             self._releasing |= await self._orphans.find(store, known)
         everybody = changed or ready != self._ready
+        if ready != self._ready:
+            await self._intake.stop()
         self._ready, self._seen, self._served = ready, seen, server.server
         if everybody:
             return set(members)
@@ -209,9 +263,8 @@ class ServerWork:
         server.facts.endpoint_problem = None if isinstance(reach.endpoint, str) else reach.endpoint
         server.facts.pod_problem = reach.problem
 
-    def _judge(self, dirty: set[Key], server: ServerRecord, *, keeps: bool) -> list[PeerRecord]:
-        """Take from the desired state what does not belong there any more; the peers to provide for, oldest first."""
-        serving = []
+    def _judge(self, dirty: Iterable[Key], server: ServerRecord) -> None:
+        """Take from the desired state what does not belong there any more; note whom to provide for."""
         now = self._services.clock()
         for key in dirty:
             record, former = self._cache.peers.get(key), self._roster.member(key)
@@ -220,8 +273,9 @@ class ServerWork:
                 self._releasing.add(former.uid)
             if record is None or record.server_key != self._key:
                 self._deadlines.set(key, None)
+                self._intake.drop(key)
                 continue
-            seated = keeps and bool(self._provisioner.addresses.held_by(record.uid))
+            seated = self._keeps and bool(self._provisioner.addresses.held_by(record.uid))
             labels = self._cache.namespace(key.namespace).labels
             verdict = judge(Situation(record.peer, self._key, server.server, now, labels, seated))
             record.facts.verdict = verdict
@@ -232,36 +286,46 @@ class ServerWork:
                 self._roster.withdraw(record)
             if _is_provided_for(verdict):
                 self._releasing.discard(record.uid)
-                serving.append(record)
-        # Who names its addresses comes first: others can take any.
-        return sorted(serving, key=lambda record: (not record.peer.spec.addresses, record.claim(now)))
+                self._intake.add(record)
+            else:
+                self._intake.drop(key)
 
-    async def _bring_about(self, server: ServerRecord, serving: list[PeerRecord]) -> bool:
-        """Cuts first, then address, Secret and device for the others; whether nothing is left over."""
+    async def _provide(self, server: ServerRecord, dirty: set[Key]) -> bool:
+        """Take the batch that has ended to the agent while the next one begins; whether all of it went well.
+
+        Those of whom there is something to say now are added to ``dirty``.
+        """
         if self._ready is None:
-            await self._push(server)  # cuts wait for nothing
-            for record in serving:
+            await self._push(server)
+            for record in self._intake.clear():
                 record.facts.program_problem = Problem(
                     Reason.SERVER_NOT_READY, f"WireGuardServer {self._key.name} is not ready; its conditions say why"
                 )
+                dirty.add(record.key)
             return False
-        well, all_done = await self._push(server), True
-        for start in range(0, len(serving), BATCH):
-            outcome = await self._provisioner.prepare(server, self._ready, serving[start : start + BATCH])
-            self._take(outcome)
-            all_done = all_done and not outcome.failed
-            well = await self._push(server)
-        if not self._complete:
+        finished, all_done = self._intake.finished(), True
+        if finished is not None:
+            self._take(finished)
+            dirty.update(record.key for record in finished.records)
+            all_done = not finished.outcome.failed
+        self._intake.start(server, self._ready)
+        if not self._complete and not self._intake.has_known():
             self._complete = True
             self._roster.expect_word_on_all()
-            well = await self._push(server)
-        return well and all_done
+        return await self._push(server) and all_done
 
-    def _take(self, outcome: Outcome) -> None:
-        now = self._services.clock()
+    def _take(self, finished: Finished) -> None:
+        now, outcome = self._services.clock(), finished.outcome
         concerned = set(outcome.concerned)
+        for record in finished.records:
+            member = self._roster.member(record.key)
+            if member is None or member.uid != record.uid:
+                # Gone meanwhile; what it was given goes back.
+                self._provisioner.forget(record)
+                self._releasing.add(record.uid)
         for record, ring in outcome.placeable:
-            concerned |= self._roster.place(record, ring, now)
+            if self._roster.member(record.key) is record:
+                concerned |= self._roster.place(record, ring, now)
         for key, moment in outcome.moments.items():
             self._deadlines.set(ROOM if key in outcome.homeless else key, moment, sooner=True)
         self._mark(concerned, wake=True)
@@ -287,8 +351,17 @@ class ServerWork:
         """What the agent has acknowledged becomes known."""
         for record in self._roster.confirm(ack) if ack is not None else ():
             self._services.statuses.submit(record)
+            self._carried_out(record)
         for record in self._roster.gone():
             self._say_farewell(record)
+            if self._roster.member(record.key) is None:
+                self._carried_out(record, gone=True)
+
+    def _carried_out(self, record: PeerRecord, *, gone: bool = False) -> None:
+        since = None if self._intake.has(record.key) and not record.is_cut else self._told.pop(record.key, None)
+        if since is not None:
+            kind: Change = "cut" if gone or record.is_cut else "change"
+            self._services.metrics.programmed(kind, time.monotonic() - since)
 
     def _say_farewell(self, record: PeerRecord) -> None:
         """What a peer used here goes on with it to its next server, or is said for good."""
@@ -303,8 +376,8 @@ class ServerWork:
 
     async def _release(self, server: ServerRecord) -> None:
         """Give back the addresses of peers that the device does not know any more."""
-        if self._releasing and self._link.is_settled():
-            gone = set(self._releasing)
+        gone = self._releasing - self._intake.uids()
+        if gone and self._link.is_settled():
             until = self._services.clock() + timedelta(seconds=self._services.settings.cool_down)
             anything = await self._provisioner.addresses.release(gone, until)
             self._releasing -= gone
@@ -319,11 +392,16 @@ class ServerWork:
         self._mark(self._provisioner.starved(), wake=True)
         self._services.placer.wake()
 
+    def _is_known(self, record: PeerRecord) -> bool:
+        """Keys are in a Secret before they are on a device."""
+        return self._services.secrets.find(record.peer, peer_secret_name(record.peer.metadata.name)) is not None
+
     def _agent(self, server: WireGuardServer) -> AgentClient:
         if self._reach is None or self._reach.agent_url is None:
             raise AgentUnreachable("the Service of the agent has no address yet")
         name = agent_name(server.metadata.namespace, server.metadata.name)
-        return AgentClient(self._services.http, self._services.authority.context(), self._reach.agent_url, name)
+        services = self._services
+        return AgentClient(services.http, services.authority.context(), self._reach.agent_url, name, services.metrics)
 
 
 def _is_provided_for(verdict: Verdict) -> bool:

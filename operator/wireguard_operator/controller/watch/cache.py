@@ -130,6 +130,8 @@ class Cache:
 
     def see_peer(self, body: Object) -> None:
         """A peer exists in this form."""
+        if self._is_echo(body):
+            return
         peer = _parse(WireGuardPeer, body)
         if peer is None:
             return
@@ -151,6 +153,17 @@ class Cache:
             self._add(record)
         elif version_of(body) > old.version:
             self._update(old, peer, body)
+
+    def _is_echo(self, body: Object) -> bool:
+        """Whether the watch tells of our own status write and of nothing else, as it does most of the time."""
+        meta = body["metadata"]
+        record = self.peers.get(Key(meta["namespace"], meta["name"]))
+        if record is None or record.uid != meta["uid"] or version_of(body) != record.status_version:
+            return False
+        if meta["generation"] != record.peer.metadata.generation or "deletionTimestamp" in meta:
+            return False  # the event before this one was swallowed by this one
+        record.version = record.status_version
+        return True
 
     def _update(self, record: PeerRecord, peer: WireGuardPeer, body: Object) -> None:
         generation, server, bound = record.peer.metadata.generation, record.server_key, _binding(record.peer.status)
@@ -227,8 +240,8 @@ class Cache:
             if server is not None:
                 self._listener.peer_changed(server, key)
 
-    def see_secret(self, body: Object) -> None:
-        """One of our Secrets exists in this form."""
+    def see_secret(self, body: Object, *, written: bool = False) -> None:
+        """One of our Secrets exists in this form; ``written`` by the very work that it would be told to."""
         key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
         old = self.secrets.get(key)
         if (
@@ -238,7 +251,7 @@ class Cache:
         ):
             return
         self.secrets[key] = body
-        if old is None or old.get("data") != body.get("data"):
+        if not written and (old is None or old.get("data") != body.get("data")):
             self._secret_changed(body)
 
     def lose_secret(self, key: Key, uid: str | None = None) -> None:

@@ -44,6 +44,11 @@ class Record(Protocol):
         """Which object of that name."""
         ...
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether it tells of a peer that must not be on the device: nobody should wait for that word."""
+        ...
+
     def compose(self, now: datetime) -> dict[str, Any] | None:
         """The status that should stand there; None while nothing is known yet."""
         ...
@@ -106,6 +111,11 @@ class PeerRecord:
             return Key(ref.namespace or self.peer.metadata.namespace, ref.name)
         return self.placed
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the peer must not be on the device."""
+        return self.facts.verdict is not None and not self.facts.verdict.admitted
+
     def claim(self, now: datetime) -> Claim:
         """The peer's standing against others: the older one wins."""
         return Claim(self.peer.metadata.creation_timestamp or now, self.uid, self.key)
@@ -157,6 +167,11 @@ class ServerRecord:
     def uid(self) -> str:
         """Which object of that name."""
         return self.server.metadata.uid
+
+    @property
+    def is_cut(self) -> bool:
+        """A server is none."""
+        return False
 
     def compose(self, now: datetime) -> dict[str, Any] | None:
         """The status that should stand there."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -16,6 +17,7 @@ from ...domain.secrets import SELECTOR
 from ...kube.client import KubeClient, Object, list_all
 from ...kube.errors import Forbidden, KubeError, NotFound
 from ...kube.resources import BLOCKS, CHILDREN, NAMESPACES, PEERS, SECRETS, SERVERS, ResourceType
+from ..metrics.process import Metrics
 from .cache import Cache
 
 logger = logging.getLogger(__name__)
@@ -28,12 +30,18 @@ class Sweep:
     """Full looks at the API server."""
 
     def __init__(
-        self, client: KubeClient, cache: Cache, namespaces: tuple[str, ...], look_for_orphans: Callable[[], None]
+        self,
+        client: KubeClient,
+        cache: Cache,
+        namespaces: tuple[str, ...],
+        look_for_orphans: Callable[[], None],
+        metrics: Metrics | None = None,
     ) -> None:
         self._client = client
         self._cache = cache
         self._namespaces = namespaces
         self._look_for_orphans = look_for_orphans
+        self._metrics = metrics or Metrics()
         self._behind: dict[str, int] = {}
         self.is_stalled = False
         """The watches do not deliver."""
@@ -68,11 +76,12 @@ class Sweep:
         pause = min(FIRST_LOOK, interval)
         while True:
             await asyncio.sleep(pause)
-            pause = interval
+            pause, began = interval, time.monotonic()
             try:
                 await self._see_namespaces()
                 await self.find_ghosts()
                 self._look_for_orphans()
+                self._metrics.swept(time.monotonic() - began, stalled=self.is_stalled)
             except KubeError as error:
                 logger.warning("the search for missed deletions is put off: %s", error)
             except Exception:
@@ -136,6 +145,7 @@ class Sweep:
         for key, uid in known.items():
             if uid not in there:
                 logger.info("%s %s was deleted unseen", kind.plural, key)
+                self._metrics.ghost(kind.plural)
                 lose(key, uid)
         return {meta["uid"]: int(meta["resourceVersion"]) for meta in metas if not meta.get("deletionTimestamp")}
 

@@ -22,6 +22,7 @@ from ...domain.events import News
 from ...kube.client import KubeClient, Object
 from ...kube.errors import AlreadyExists, KubeError
 from ...kube.resources import EVENTS, ResourceType
+from ..metrics.process import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +38,12 @@ _KINDS = {kind.plural: kind.kind for kind in KINDS}
 class EventRecorder:
     """A queue of Events."""
 
-    def __init__(self, client: KubeClient, clock: Callable[[], datetime]) -> None:
+    def __init__(self, client: KubeClient, clock: Callable[[], datetime], metrics: Metrics | None = None) -> None:
         self._client = client
         self._clock = clock
         self._queue: asyncio.Queue[Object] = asyncio.Queue(WAITING)
+        self._metrics = metrics or Metrics()
+        self._metrics.watch_queue("event", self._queue.qsize)
         self._instance = f"{socket.gethostname()}-{os.getpid()}"
         self._dropped = 0
 
@@ -50,6 +53,7 @@ class EventRecorder:
             self._queue.put_nowait(self._event(_KINDS[kind.plural], about, news))
         except asyncio.QueueFull:
             self._dropped += 1
+            self._metrics.event_dropped()
 
     async def work(self) -> None:
         """Write until cancelled."""

@@ -68,7 +68,7 @@ class SecretStore:
             answer = await self._create(owner, namespace, name, wanted)
         else:
             answer = await self._replace(namespace, name, wanted)
-        self._cache.see_secret(answer)
+        self._cache.see_secret(answer, written=True)
         return answer
 
     async def _replace(self, namespace: str, name: str, wanted: Object) -> Object:

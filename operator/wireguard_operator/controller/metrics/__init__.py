@@ -1,0 +1,1 @@
+"""What Prometheus is told: the process's own figures, and servers and peers as they stand in the cache."""
