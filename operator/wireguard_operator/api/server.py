@@ -219,7 +219,7 @@ class ServerStatus(Model):
     traffic: ServerTraffic | None = None
     """Sum over the peers."""
     last_stats_time: Time | None = None
-    """When the counters were last read."""
+    """When the counters were last read; up to ten minutes behind while they stay the same."""
     data_plane: DataPlaneStatus | None = None
     """What the agent last said."""
 

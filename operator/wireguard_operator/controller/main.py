@@ -192,7 +192,7 @@ async def _main(settings: Settings) -> None:
             work.append(group.create_task(sweep.repeat(settings.sweep_interval)))
             if keeping is not None:
                 work.append(group.create_task(_end_with(keeping, supervisor)))
-            await _watch(settings, cache, stop)
+            await _watch(settings, cache, sweep, stop)
             for task in work:
                 task.cancel()
         # Only after an orderly stop: who has lost the Lease must not undo what its successor does.
@@ -226,9 +226,9 @@ async def _end_with(keeping: asyncio.Task[None], supervisor: Supervisor) -> None
     raise LeaseLost
 
 
-async def _watch(settings: Settings, cache: Cache, stop: asyncio.Event) -> None:
+async def _watch(settings: Settings, cache: Cache, sweep: Sweep, stop: asyncio.Event) -> None:
     registry = kopf.OperatorRegistry()
-    handlers.register(registry, cache)
+    handlers.register(registry, cache, sweep.relisted)
     handlers.register_children(registry, cache)
     if not settings.watch_namespaces:
         handlers.register_namespaces(registry, cache)

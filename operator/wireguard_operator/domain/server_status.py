@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ..api.conditions import ConditionType
 from ..api.reasons import Reason
@@ -64,13 +64,18 @@ def recall(server: WireGuardServer) -> ServerFacts:
     )
 
 
+STATS_TIME_AGE = timedelta(minutes=10)
+"""How old ``lastStatsTime`` may get while all the rest stays the same: an idle server costs no write at each poll."""
 NAMED = 5
 """Peers that a message names before it only counts them."""
 
 
 def compose(server: WireGuardServer, facts: ServerFacts, now: datetime) -> ServerStatus:
     """The status that ``facts`` amount to."""
-    generation = server.metadata.generation
+    generation, said = server.metadata.generation, server.status
+    stats_time = facts.stats_time or said.last_stats_time
+    if (facts.peers, facts.traffic) == (said.peers, said.traffic) and _is_recent(said.last_stats_time, now):
+        stats_time = said.last_stats_time  # that nothing happened is no news
     return ServerStatus(
         observed_generation=generation,
         phase=_phase(server, facts),
@@ -84,9 +89,13 @@ def compose(server: WireGuardServer, facts: ServerFacts, now: datetime) -> Serve
         utilization_percent=100 * facts.peers.total // facts.capacity if facts.capacity else None,
         peers=facts.peers,
         traffic=facts.traffic,
-        last_stats_time=facts.stats_time,
+        last_stats_time=stats_time,
         data_plane=facts.data_plane,
     )
+
+
+def _is_recent(moment: datetime | None, now: datetime) -> bool:
+    return moment is not None and now - moment < STATS_TIME_AGE
 
 
 def _phase(server: WireGuardServer, facts: ServerFacts) -> ServerPhase:

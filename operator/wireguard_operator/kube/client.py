@@ -13,7 +13,8 @@ import aiohttp
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
 
-from .errors import Expired, Unavailable, error_of
+from .errors import Expired, TooManyRequests, Unavailable, error_of
+from .pace import Pace
 from .resources import ResourceType
 
 Object = dict[str, Any]
@@ -22,6 +23,8 @@ Observer = Callable[[str, str, int, float], None]
 
 FIELD_MANAGER = "wireguard-operator"
 PAGE = 500
+TRIES = 5
+"""Of a request to which the API server answers 429; then TooManyRequests is raised."""
 _METHODS = {"get": "GET", "list": "GET", "create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
 """By the verb of a role."""
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
@@ -34,6 +37,7 @@ class KubeClient:
         self._configuration = configuration
         self._observer = observer
         self._api = kubernetes_client.ApiClient(configuration)
+        self._pace = Pace()
 
     @classmethod
     async def connect(
@@ -130,6 +134,25 @@ class KubeClient:
         body: Object | None = None,
         content_type: str = "application/json",
         accept: str = "application/json",
+    ) -> Object:
+        for _ in range(TRIES - 1):
+            await self._pace.wait()
+            try:
+                return await self._try(verb, resource, path, query, body, content_type, accept)
+            except TooManyRequests as error:
+                self._pace.hold(error.retry_after)
+        await self._pace.wait()
+        return await self._try(verb, resource, path, query, body, content_type, accept)
+
+    async def _try(
+        self,
+        verb: str,
+        resource: str,
+        path: str,
+        query: dict[str, str] | None,
+        body: Object | None,
+        content_type: str,
+        accept: str,
     ) -> Object:
         url = f"{self._configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": FIELD_MANAGER}

@@ -385,6 +385,13 @@ class World:
         return [event["note"] for event in events if event["reason"] == reason]
 
 
+async def until(condition: Callable[[], bool], seconds: float = 3.0) -> None:
+    """Return when the condition holds; TimeoutError when it does not in time."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - parts of the world change without an event
+            await asyncio.sleep(0.005)
+
+
 async def serving(world: World, *peers: str, **server: Any) -> None:
     """Have server berlin serve these peers."""
     await world.server(**server)

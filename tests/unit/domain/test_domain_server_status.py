@@ -1,5 +1,6 @@
 """A server's status: phase and conditions in every situation, and what they say to people."""
 
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
@@ -192,3 +193,20 @@ def test_messages_name_what_is_in_the_way() -> None:
 def test_a_deletion_names_some_of_those_that_it_waits_for_and_counts_the_others(count: int, words: str) -> None:
     f = facts(**ON, waits_for=tuple(f"isp/p{number}" for number in range(count)))
     assert message(composed(f, server(deleting=True)), ConditionType.READY) == f"being deleted; {words}"
+
+
+def test_that_the_counters_were_read_again_is_no_news_by_itself_for_ten_minutes() -> None:
+    known = facts(**peers(1), stats_time=NOW)
+    one = server()
+    one = one.model_copy(update={"status": compose(one, known, NOW)})
+    for minutes, told in ((9, 0), (11, 11)):
+        known.stats_time = NOW + timedelta(minutes=minutes)
+        assert compose(one, known, known.stats_time).last_stats_time == NOW + timedelta(minutes=told)
+    known.stats_time, known.peers = NOW + timedelta(minutes=1), PeerCounts(total=1, online=1)
+    assert compose(one, known, known.stats_time).last_stats_time == known.stats_time
+
+
+def test_a_controller_that_has_not_read_the_counters_yet_leaves_the_time_at_which_it_was_done_last() -> None:
+    one = server()
+    one = one.model_copy(update={"status": compose(one, facts(stats_time=NOW), NOW)})
+    assert compose(one, facts(), hours(5)).last_stats_time == NOW

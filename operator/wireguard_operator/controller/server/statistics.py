@@ -82,6 +82,8 @@ class Statistics:
 
     def _count(self, record: PeerRecord, counters: PeerCounters, page: CountersPage) -> None:
         facts = record.facts
+        if facts.traffic is None and not (counters.rx_bytes or counters.tx_bytes or counters.last_handshake):
+            return  # nothing was ever heard of the peer, as its status says already
         now = self._services.clock()
         self._add(record, page.device, counters, now)
         facts.last_handshake = usage.handshake_time(counters.last_handshake) or facts.last_handshake

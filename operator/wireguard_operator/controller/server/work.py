@@ -350,15 +350,16 @@ class ServerWork:
     def _take_word(self, ack: Ack | None) -> None:
         """What the agent has acknowledged becomes known."""
         for record in self._roster.confirm(ack) if ack is not None else ():
-            self._services.statuses.submit(record)
-            self._carried_out(record)
+            if record.is_cut or not self._intake.has(record.key):
+                self._services.statuses.submit(record)
+                self._carried_out(record)
         for record in self._roster.gone():
             self._say_farewell(record)
             if self._roster.member(record.key) is None:
                 self._carried_out(record, gone=True)
 
     def _carried_out(self, record: PeerRecord, *, gone: bool = False) -> None:
-        since = None if self._intake.has(record.key) and not record.is_cut else self._told.pop(record.key, None)
+        since = self._told.pop(record.key, None)
         if since is not None:
             kind: Change = "cut" if gone or record.is_cut else "change"
             self._services.metrics.programmed(kind, time.monotonic() - since)

@@ -6,6 +6,7 @@ other kinds of handlers cost.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import kopf
@@ -16,13 +17,17 @@ from ...kube.resources import CHILDREN, NAMESPACES, PEERS, SECRETS, SERVERS, Res
 from .cache import Cache
 
 DELETED = "DELETED"
+LISTED = None
+"""kopf's type for objects of a list, at the start of a watch and whenever it has to begin anew."""
 
 
-def register(registry: kopf.OperatorRegistry, cache: Cache) -> None:
-    """Have ``cache`` told of servers, peers and our Secrets."""
+def register(registry: kopf.OperatorRegistry, cache: Cache, relisted: Callable[[], None]) -> None:
+    """Have ``cache`` told of servers, peers and our Secrets; ``relisted`` is called when a watch lists them anew."""
 
     @kopf.on.event(GROUP, VERSION, SERVERS.plural, registry=registry)
     async def server(event: Any, **_: Any) -> None:
+        if event["type"] is LISTED:
+            relisted()
         if event["type"] == DELETED:
             cache.lose_server(*_identity(event["object"]))
         else:
@@ -30,6 +35,8 @@ def register(registry: kopf.OperatorRegistry, cache: Cache) -> None:
 
     @kopf.on.event(GROUP, VERSION, PEERS.plural, registry=registry)
     async def peer(event: Any, **_: Any) -> None:
+        if event["type"] is LISTED:
+            relisted()
         if event["type"] == DELETED:
             cache.lose_peer(*_identity(event["object"]))
         else:
@@ -37,6 +44,8 @@ def register(registry: kopf.OperatorRegistry, cache: Cache) -> None:
 
     @kopf.on.event("", "v1", SECRETS.plural, labels={MANAGED_BY: MANAGER}, registry=registry)
     async def secret(event: Any, **_: Any) -> None:
+        if event["type"] is LISTED:
+            relisted()
         if event["type"] == DELETED:
             cache.lose_secret(*_identity(event["object"]))
         else:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from ...api.base import Key
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 FIRST_RETRY = 2.0
 FIRST_LOOK = 15.0
+RELIST_PAUSE = 2.0
+"""Seconds between a watch that lists anew and the look for what it does not tell; others may list, too."""
 
 
 class Sweep:
@@ -42,6 +45,7 @@ class Sweep:
         self._namespaces = namespaces
         self._look_for_orphans = look_for_orphans
         self._metrics = metrics or Metrics()
+        self._relisted = asyncio.Event()
         self._behind: dict[str, int] = {}
         self.is_stalled = False
         """The watches do not deliver."""
@@ -73,10 +77,10 @@ class Sweep:
     async def repeat(self, interval: float) -> None:
         """Look for ghosts every ``interval`` seconds, until cancelled."""
         # The first look is early: of a deletion between our first list and the watches' own nobody tells.
-        pause = min(FIRST_LOOK, interval)
+        await asyncio.sleep(min(FIRST_LOOK, interval))
         while True:
-            await asyncio.sleep(pause)
-            pause, began = interval, time.monotonic()
+            self._relisted.clear()
+            began = time.monotonic()
             try:
                 await self._see_namespaces()
                 await self.find_ghosts()
@@ -86,6 +90,16 @@ class Sweep:
                 logger.warning("the search for missed deletions is put off: %s", error)
             except Exception:
                 logger.exception("the search for missed deletions failed")
+            await self._until_due(interval)
+
+    def relisted(self) -> None:
+        """A watch lists everything anew, as it does after 410 Gone: nobody will tell of what was deleted meanwhile."""
+        self._relisted.set()
+
+    async def _until_due(self, interval: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._relisted.wait(), interval)
+            await asyncio.sleep(min(RELIST_PAUSE, interval))
 
     async def find_ghosts(self) -> None:
         """Take from the cache what does not exist any more. Raises KubeError."""

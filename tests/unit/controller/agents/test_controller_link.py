@@ -1,0 +1,232 @@
+"""The way to an agent: deltas while it is known what it holds, all of it in parts otherwise, and nothing twice."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import cast
+
+import pytest
+
+from tests.unit.controller.world import Agent
+from wireguard_operator.agent.protocol import Ack, DeltaRequest, PartReply
+from wireguard_operator.controller.agents import link as link_module
+from wireguard_operator.controller.agents.client import AgentClient, AgentError, AgentUnreachable
+from wireguard_operator.controller.agents.link import DeviceLink
+from wireguard_operator.domain.device import DevicePeer, Interface
+
+INTERFACE = Interface("", 51820, 1420, ("10.8.0.1/16",))
+
+
+def peer(number: int) -> DevicePeer:
+    key = base64.b64encode(hashlib.sha256(str(number).encode()).digest()).decode()
+    return DevicePeer(key, (f"10.8.{number // 250}.{number % 250}/32",))
+
+
+class Wire(Agent):
+    """An agent whose link breaks after so many messages, before or after the agent has heard the last one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 1000
+        self.answers = True
+        self.deltas: list[DeltaRequest] = []
+        self.parts: list[bytes] = []
+
+    async def post_delta(self, delta: DeltaRequest) -> Ack:
+        self._spend()
+        self.deltas.append(delta)
+        ack = await super().post_delta(delta)
+        self._answer()
+        return ack
+
+    async def put_part(self, part: bytes) -> PartReply:
+        self._spend()
+        self.parts.append(part)
+        reply = await super().put_part(part)
+        self._answer()
+        return reply
+
+    def _spend(self) -> None:
+        if self.left == 0 and self.answers:
+            raise AgentUnreachable("the link is broken")
+        self.left -= 1
+
+    def _answer(self) -> None:
+        if self.left < 0:
+            raise AgentUnreachable("the link broke before the answer")
+
+    @property
+    def client(self) -> AgentClient:
+        return cast(AgentClient, self)
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+def link_with(count: int) -> DeviceLink:
+    link = DeviceLink()
+    link.set_interface(INTERFACE)
+    for number in range(count):
+        link.put(peer(number))
+    return link
+
+
+def expect(wire: Wire, numbers: set[int]) -> None:
+    assert set(wire.allowed_ips) == {peer(number).public_key for number in numbers}
+
+
+async def test_a_new_agent_is_sent_all_and_then_only_what_changes(wire: Wire) -> None:
+    link = link_with(20)
+    await link.push(wire.client)
+    assert len(wire.parts) == 1 and not wire.deltas
+    assert await link.push(wire.client) is None
+    link.drop(peer(3).public_key)
+    link.put(peer(77))
+    await link.push(wire.client)
+    (delta,) = wire.deltas
+    assert delta.remove == (peer(3).public_key,) and delta.upsert == (peer(77),)
+    expect(wire, set(range(20)) - {3} | {77})
+
+
+async def test_a_wave_goes_in_several_deltas_with_the_cuts_first(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "DELTA_PEERS", 10)
+    link = link_with(5)
+    await link.push(wire.client)
+    for number in range(100, 125):
+        link.put(peer(number))
+    link.drop(peer(1).public_key)
+    wire.counted[peer(1).public_key] = (8, 9)
+    ack = await link.push(wire.client)
+    assert [len(delta.upsert) + len(delta.remove) for delta in wire.deltas] == [10, 10, 6]
+    assert wire.deltas[0].remove == (peer(1).public_key,)
+    assert ack is not None and [(last.rx_bytes, last.tx_bytes) for last in ack.final] == [(8, 9)]
+    expect(wire, set(range(5)) - {1} | set(range(100, 125)))
+
+
+async def test_a_broken_wave_goes_on_where_it_broke_and_loses_no_final_counters(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "DELTA_PEERS", 10)
+    link = link_with(5)
+    await link.push(wire.client)
+    for number in range(100, 125):
+        link.put(peer(number))
+    link.drop(peer(1).public_key)
+    wire.left = 1
+    with pytest.raises(AgentUnreachable):
+        await link.push(wire.client)
+    assert not link.is_settled()
+    wire.left = 1000
+    ack = await link.push(wire.client)
+    assert len(wire.deltas) == 3 and len(wire.parts) == 1
+    assert ack is not None and len(ack.final) == 1 and link.is_settled()
+    expect(wire, set(range(5)) - {1} | set(range(100, 125)))
+
+
+async def test_an_answer_that_got_lost_costs_no_second_transfer(wire: Wire) -> None:
+    link = link_with(5)
+    await link.push(wire.client)
+    link.put(peer(9))
+    wire.left, wire.answers = 0, False
+    with pytest.raises(AgentUnreachable):
+        await link.push(wire.client)
+    wire.left = 1000
+    assert await link.push(wire.client) is not None
+    assert len(wire.deltas) == 1 and len(wire.parts) == 1 and link.is_settled()
+
+
+async def test_a_broken_snapshot_goes_on_with_the_parts_that_are_missing(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "PART_BYTES", 2000)
+    link = link_with(200)
+    wire.left = 3
+    with pytest.raises(AgentUnreachable):
+        await link.push(wire.client)
+    link.put(peer(999))  # what changes meanwhile follows
+    link.drop(peer(7).public_key)
+    wire.left = 1000
+    await link.push(wire.client)
+    assert len(wire.parts) == len(set(wire.parts)) >= 4
+    assert len(wire.deltas) == 1
+    expect(wire, set(range(200)) - {7} | {999})
+
+
+async def test_parts_that_an_agent_has_forgotten_are_sent_again(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "PART_BYTES", 2000)
+    link = link_with(200)
+    wire.left = 3
+    with pytest.raises(AgentUnreachable):
+        await link.push(wire.client)
+    wire.assembly.clear()
+    wire.left = 1000
+    link.drop(peer(7).public_key)
+    await link.push(wire.client)
+    assert not wire.deltas  # the second snapshot has it
+    expect(wire, set(range(200)) - {7})
+
+
+async def test_an_agent_that_stands_where_it_stood_is_sent_the_difference_only(wire: Wire) -> None:
+    link = link_with(20)
+    await link.push(wire.client)
+    wire.down = True
+    link.drop(peer(4).public_key)
+    with pytest.raises(AgentUnreachable):
+        await link.push(wire.client)
+    link.drop(peer(5).public_key)
+    wire.down = False
+    await link.push(wire.client)
+    assert len(wire.parts) == 1 and set(wire.deltas[-1].remove) == {peer(4).public_key, peer(5).public_key}
+    expect(wire, set(range(20)) - {4, 5})
+
+
+async def test_an_agent_with_another_state_is_sent_all(wire: Wire) -> None:
+    link = link_with(20)
+    await link.push(wire.client)
+    assert wire.state is not None
+    wire.state, wire.revision = None, 0
+    link.put(peer(30))
+    await link.push(wire.client)
+    assert len(wire.parts) == 2
+    expect(wire, {*range(20), 30})
+
+
+async def test_a_state_that_comes_back_after_a_snapshot_was_begun_is_no_base_for_deltas(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The changes before the snapshot are in the snapshot only."""
+    monkeypatch.setattr(link_module, "PART_BYTES", 2000)
+    link = link_with(200)
+    await link.push(wire.client)
+    held, revision = wire.state, wire.revision
+    wire.state, wire.revision = None, 0  # the device died
+    link.drop(peer(7).public_key)
+    wire.left = 2
+    with pytest.raises(AgentUnreachable):
+        await link.push(wire.client)
+    wire.state, wire.revision = held, revision  # the agent brought it back by itself
+    wire.left = 1000
+    await link.push(wire.client)
+    expect(wire, set(range(200)) - {7})
+
+
+async def test_an_agent_that_acknowledges_something_else_is_sent_all_the_next_time(wire: Wire) -> None:
+    link = link_with(5)
+    await link.push(wire.client)
+    assert wire.state is not None
+    stray = peer(50)
+    honest = wire.state.apply
+
+    def apply(delta: object) -> None:
+        honest(delta)  # type: ignore[arg-type]
+        wire.state._put(stray)  # type: ignore[union-attr]
+
+    wire.state.apply = apply  # type: ignore[method-assign]
+    link.put(peer(6))
+    with pytest.raises(AgentError, match="another state"):
+        await link.push(wire.client)
+    await link.push(wire.client)
+    expect(wire, {*range(5), 6})
