@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
@@ -37,15 +38,19 @@ MEANINGS: dict[ConditionType, str] = {
 }
 
 
-class Condition(Model):
+@dataclass(frozen=True, slots=True)
+class Condition:
     """One observation of an object."""
+
+    # No model of its own: every peer has five of them, and a model takes a kilobyte.
+    __pydantic_config__ = Model.model_config
 
     type: Annotated[str, Field(max_length=316)]
     status: Annotated[str, Field(json_schema_extra={"enum": ["True", "False", "Unknown"]})]
     reason: Annotated[str, Field(max_length=1024)]
     message: Annotated[str, Field(max_length=32768)] = ""
     observed_generation: int | None = None
-    last_transition_time: Time
+    last_transition_time: Time = field(kw_only=True)
 
 
 Conditions = Annotated[

@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.domain.objects import NOW, hours, said
 from wireguard_operator.api.conditions import Conditions, ConditionType
+from wireguard_operator.api.peer import PeerStatus
 from wireguard_operator.api.reasons import EXPLANATIONS, Reason
 from wireguard_operator.domain.conditions import Finding, Problem, failed, find, is_true, merge, with_summary
 
@@ -24,15 +25,17 @@ def once(*findings: Finding) -> Conditions:
 
 @pytest.mark.parametrize(("status", "text"), [(True, "True"), (False, "False"), (None, "Unknown")])
 def test_an_observation_becomes_a_condition(status: bool | None, text: str) -> None:
-    (condition,) = merge((), [finding(status, Reason.WAITING, "for rain")], 7, NOW)
-    assert condition.to_wire() == {
-        "type": "Ready",
-        "status": text,
-        "reason": "Waiting",
-        "message": "for rain",
-        "observedGeneration": 7,
-        "lastTransitionTime": "2026-06-01T12:00:00Z",
-    }
+    conditions = merge((), [finding(status, Reason.WAITING, "for rain")], 7, NOW)
+    assert PeerStatus(conditions=conditions).to_wire()["conditions"] == [
+        {
+            "type": "Ready",
+            "status": text,
+            "reason": "Waiting",
+            "message": "for rain",
+            "observedGeneration": 7,
+            "lastTransitionTime": "2026-06-01T12:00:00Z",
+        }
+    ]
 
 
 def test_the_transition_time_stays_while_the_status_does_whatever_else_changes() -> None:

@@ -22,7 +22,7 @@ from ...domain.peer_status import PeerFacts, recall
 from ...kube.client import Object
 from ...kube.resources import ResourceType
 from .listener import Listener
-from .records import PeerRecord, ServerRecord, version_of
+from .records import PeerRecord, ServerRecord, pack_status, version_of
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,9 @@ class Namespace:
 
 STATISTICS = {"traffic", "online", "lastHandshakeTime", "endpoint", "peers", "dataPlane", "lastStatsTime"}
 """Parts of a status that follow the clock: two controllers would write them in turns for ever, if each insisted."""
+
+NEEDED_METADATA = ("namespace", "name", "uid", "resourceVersion", "labels", "annotations", "ownerReferences")
+"""What the cache keeps of a Secret's metadata."""
 
 NO_NAMESPACE = Namespace({}, terminating=False)
 
@@ -147,7 +150,7 @@ class Cache:
                 self.lose_peer(peer.key)
             bound = _binding(peer.status)
             placed = bound or self.seats.get(peer.metadata.uid)
-            record = PeerRecord(peer, body.get("status", {}), version_of(body), recall(peer), placed)
+            record = PeerRecord(peer, pack_status(body.get("status", {})), version_of(body), recall(peer), placed)
             if bound not in (None, record.server_key):
                 record.facts = _after_move(record.facts)  # what the status says is of the former server's device
             self._add(record)
@@ -186,10 +189,9 @@ class Cache:
         """Events that are older than our own last write say nothing new about the status."""
         if version_of(body) < record.status_version:
             return
-        before, record.status = record.status, body.get("status", {})
-        if any(
-            before.get(part) != record.status.get(part) for part in (before.keys() | record.status.keys()) - STATISTICS
-        ):
+        before, after = record.status, body.get("status", {})
+        record.status = after
+        if any(before.get(part) != after.get(part) for part in (before.keys() | after.keys()) - STATISTICS):
             self._listener.status_changed(record)
 
     def place(self, key: Key, server: Key | None) -> None:
@@ -205,7 +207,7 @@ class Cache:
         self._forget_membership(before, record.key)
         facts = _after_move(record.facts)
         record.moved_with = facts.traffic
-        after = PeerRecord(record.peer, record.status, record.version, facts, record.placed)
+        after = PeerRecord(record.peer, record.packed_status, record.version, facts, record.placed)
         after.status_version, after.left = record.status_version, before
         self._add(after)
         if before is not None:
@@ -250,7 +252,7 @@ class Cache:
             and version_of(body) <= version_of(old)
         ):
             return
-        self.secrets[key] = body
+        self.secrets[key] = _slim(body)
         if not written and (old is None or old.get("data") != body.get("data")):
             self._secret_changed(body)
 
@@ -300,6 +302,12 @@ class Cache:
         members.discard(peer)
         if not members:
             del self._peers_of[server]
+
+
+def _slim(body: Object) -> Object:
+    """A Secret without what nobody here asks for; the record of its managers alone is as large as the rest."""
+    meta = body["metadata"]
+    return {"metadata": {part: meta[part] for part in NEEDED_METADATA if part in meta}, "data": body.get("data", {})}
 
 
 def _is_former(known: PeerRecord | ServerRecord | None, uid: str, body: Object) -> bool:

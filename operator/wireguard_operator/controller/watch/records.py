@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -62,6 +63,11 @@ class Record(Protocol):
         ...
 
 
+def pack_status(status: dict[str, Any]) -> bytes:
+    """A status as a record keeps it."""
+    return json.dumps(status, separators=(",", ":")).encode()
+
+
 def version_of(body: Object) -> int:
     """Resource versions of one resource type are ordered integers (KEP-5504)."""
     return int(body["metadata"]["resourceVersion"])
@@ -72,7 +78,8 @@ class PeerRecord:
     """One WireGuardPeer, as long as it is on one server."""
 
     peer: WireGuardPeer
-    status: dict[str, Any]
+    packed_status: bytes
+    """``status`` as JSON: of a hundred thousand peers the dictionaries would take most of the memory."""
     version: int
     """Resource version as the watch last told it."""
     facts: PeerFacts
@@ -87,6 +94,16 @@ class PeerRecord:
     report_due: float = 0.0
     """Monotonic time from which byte counters may go into the status again."""
     kind: ResourceType = PEERS
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """As it stands on the API server, to the best of our knowledge."""
+        status: dict[str, Any] = json.loads(self.packed_status)
+        return status
+
+    @status.setter
+    def status(self, status: dict[str, Any]) -> None:
+        self.packed_status = pack_status(status)
 
     @property
     def object(self) -> WireGuardPeer:
@@ -132,8 +149,9 @@ class PeerRecord:
         The specification in the answer may be one that the watch has not told of yet: that is left to the watch.
         """
         if version_of(answer) > max(self.version, self.status_version):
-            self.status, self.status_version = answer.get("status", {}), version_of(answer)
-            self.peer = self.peer.model_copy(update={"status": PeerStatus.model_validate(self.status)})
+            status = answer.get("status", {})
+            self.status, self.status_version = status, version_of(answer)
+            self.peer = self.peer.model_copy(update={"status": PeerStatus.model_validate(status)})
 
     def news(self, before: dict[str, Any], after: dict[str, Any]) -> list[News]:
         """What is worth an Event about the difference of two statuses."""
