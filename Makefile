@@ -2,10 +2,10 @@
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help setup demo test check unit cluster node image sbom format generate lock clean
+.PHONY: help setup demo test check unit cluster node bench bench-short kind-e2e image sbom format generate lock clean
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install all that the other commands need (Debian, Ubuntu; as root)
 	@tools/setup.sh $(firstword $(MAKECMDGOALS))
@@ -13,12 +13,12 @@ setup: ## Install all that the other commands need (Debian, Ubuntu; as root)
 demo: setup ## Show the whole product at work; KEEP=1 leaves it running
 	@KEEP=$(KEEP) $(PYTHON) -m tools.demo
 
-test: check unit cluster node ## Run all checks and all tests
+test: check unit cluster node bench-short ## Run all checks and all tests
 
 check: setup ## Format, lint, types, layers
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
-	.venv/bin/mypy operator tools
+	.venv/bin/mypy operator tools bench
 	.venv/bin/lint-imports
 
 unit: setup ## Tests of pure parts: seconds
@@ -29,6 +29,15 @@ cluster: setup ## Tests on a real API server with real tunnels: minutes
 
 node: setup ## Tests on a real node with real pods, in namespaces of their own: minutes
 	$(PYTHON) -m tools.node $(abspath $(PYTHON)) -m pytest -q tests/node
+
+kind-e2e: setup ## The product's tests on kind, where there is a Docker engine; KEEP=1 leaves the cluster
+	@KEEP=$(KEEP) $(PYTHON) -m tools.kind
+
+bench: setup ## Measure ten and a hundred thousand peers: a table and dist/bench.json; an hour
+	$(PYTHON) -m bench
+
+bench-short: setup ## Measure what does not depend on the machine: minutes
+	$(PYTHON) -m bench --short --json dist/bench-short.json
 
 image: setup ## Build the container image without a registry
 	$(PYTHON) -m tools.image build
@@ -41,7 +50,7 @@ format: setup ## Format and fix what can be fixed
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-generate: setup ## Generate crds/ and docs/reference.md from the models, manifests/install/ from the chart
+generate: setup ## Generate crds/ and docs/ from the code, the chart's dashboard, manifests/install/ from the chart
 	.venv/bin/wireguard-operator crds --output crds
 	.venv/bin/wireguard-operator reference --output docs/reference.md
 	$(PYTHON) -m tools.chart

@@ -35,6 +35,10 @@ for pair in $NEEDED; do
     command -v "${pair%%:*}" >/dev/null || packages="$packages ${pair##*:}"
 done
 [ -x .venv/bin/python ] || [ -n "$(find_python)" ] || packages="$packages python3 python3-venv"
+# The image's base is Debian; Ubuntu does not have Debian's keys by itself.
+case " $NEEDED " in
+    *" mmdebstrap:"*) [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || packages="$packages debian-archive-keyring" ;;
+esac
 if [ -n "$packages" ]; then
     packages=$(printf '%s\n' $packages | sort -u | tr '\n' ' ')
     command -v apt-get >/dev/null || fail "please install: $packages"
@@ -61,6 +65,8 @@ else
 fi
 
 case "${1:-}" in
+    check) step 3/3 "no other tools are needed"; exit ;;
+    kind-e2e) step 3/3 "tools are built when there is a Docker engine"; exit ;;
     demo) binaries="etcd kube-apiserver kube-controller-manager kubectl wireguard-go" minutes=eight ;;
     *) binaries="" minutes=ten ;;
 esac

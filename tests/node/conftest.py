@@ -1,46 +1,49 @@
-"""One control plane with one real node for the session, in namespaces of its own: `make node`."""
+"""The cluster that `make node` or `make kind-e2e` made, the places outside of it, and an empty namespace."""
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 
+from tests.node.cluster import Cluster
+from tests.node.outside import Site
 from tests.node.pods import Namespace
-from tools.controlplane import ControlPlane
-from tools.image import OPERATOR_IMAGE
-from tools.node import Node, isolated, plane_for_node
+from tools.suite import Suite, SuiteError
 
 
 @pytest.fixture(scope="session")
-def plane() -> Iterator[ControlPlane]:
-    """An API server that pods can reach."""
-    if not isolated():
-        pytest.fail("a node needs namespaces of its own; run: make node", pytrace=False)
-    with plane_for_node() as plane:
-        yield plane
+def suite() -> Suite:
+    """What the environment says."""
+    try:
+        return Suite.read(os.environ)
+    except SuiteError as error:
+        trouble = str(error)
+    pytest.fail(trouble, pytrace=False)
 
 
 @pytest.fixture(scope="session")
-def node(plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[Node]:
-    """A node that is ready; how long that took is said at once."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with ExitStack() as stack:
-        with capture.global_and_fixture_disabled():
-            node = stack.enter_context(Node(plane))
-        yield node
+def cluster(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+    """The cluster under test."""
+    return Cluster(suite, tmp_path_factory.mktemp("kubectl"))
 
 
 @pytest.fixture(scope="session")
-def image() -> str:
-    """The operator's image as it is in this checkout."""
-    return OPERATOR_IMAGE
+def home(suite: Suite) -> Site:
+    """Where subscribers are."""
+    return Site(suite.subscriber)
+
+
+@pytest.fixture(scope="session")
+def internet(suite: Suite) -> Site:
+    """What subscribers go to."""
+    return Site(suite.internet)
 
 
 @pytest.fixture
-def namespace(node: Node) -> Iterator[Namespace]:
+def namespace(cluster: Cluster) -> Iterator[Namespace]:
     """An empty namespace; what is in it is deleted afterwards."""
-    with Namespace(node, f"test-{uuid.uuid4().hex[:8]}") as namespace:
+    with Namespace(cluster, f"test-{uuid.uuid4().hex[:8]}") as namespace:
         yield namespace

@@ -6,10 +6,11 @@ import json
 from types import TracebackType
 from typing import Any
 
+from tests.node.cluster import Cluster
 from tools.lab import wait_for
-from tools.node import Node
 
 TUN = "/dev/net/tun"
+FORWARDING = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding")
 SERVER_RIGHTS: dict[str, Any] = {
     "runAsUser": 0,
     "allowPrivilegeEscalation": False,
@@ -21,21 +22,21 @@ SERVER_RIGHTS: dict[str, Any] = {
 class Namespace:
     """One namespace of the API server."""
 
-    def __init__(self, node: Node, name: str) -> None:
-        self.node, self.name = node, name
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self.cluster, self.name = cluster, name
 
     def __enter__(self) -> Namespace:
-        self.node.plane.kubectl("create", "namespace", self.name)
+        self.cluster.kubectl("create", "namespace", self.name)
         # The API server refuses pods before it is there.
         wait_for("the service account", lambda: self.kubectl("get", "serviceaccount", "default"))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self.node.plane.kubectl("delete", "namespace", self.name, "--wait=false")
+        self.cluster.kubectl("delete", "namespace", self.name, "--wait=false")
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """kubectl in this namespace."""
-        return self.node.plane.kubectl("-n", self.name, *arguments, stdin=stdin)
+        return self.cluster.kubectl("-n", self.name, *arguments, stdin=stdin)
 
     def apply(self, *objects: dict[str, Any]) -> None:
         """Apply objects."""
@@ -67,7 +68,7 @@ def make_pod(name: str, image: str, **container: Any) -> dict[str, Any]:
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 0,
             "automountServiceAccountToken": False,
-            "containers": [{"name": "main", "image": image, "imagePullPolicy": "Never", **container}],
+            "containers": [{"name": "main", "image": image, "imagePullPolicy": "IfNotPresent", **container}],
         },
     }
 

@@ -18,7 +18,16 @@ from tools.controlplane.paths import default_plane_dir, say
 from tools.controlplane.plane import ControlPlane, ControlPlaneError
 from tools.controlplane.shared import stop_if_unused
 
-_DEFAULT_BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "wireguard-go", "kstatus", "helm")
+_DEFAULT_BINARIES = (
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kubectl",
+    "wireguard-go",
+    "kstatus",
+    "helm",
+    "kind",
+)
 
 
 def up(arguments: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from tools.controlplane.paths import REPOSITORY
 
 TOOLS = REPOSITORY / "tools"
-_MODULE_DIRECTORIES = ("kubernetes", "etcd", "wireguard-go", "kstatus", "helm")
+_MODULE_DIRECTORIES = ("kubernetes", "etcd", "wireguard-go", "kstatus", "helm", "kind")
 # Packages whose last path element is not the name people know.
 _NAMES = {"go.etcd.io/etcd/server/v3": "etcd", "golang.zx2c4.com/wireguard": "wireguard-go"}
 # The library that a program of our own is about; it gives the program its version.
@@ -25,6 +25,7 @@ _BUILD_TIMES = {
     "etcd": "about 1 min",
     "wireguard-go": "a few seconds",
     "kstatus": "less than 1 min",
+    "kind": "less than 1 min",
     "helm": "2-4 min",
 }
 

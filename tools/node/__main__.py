@@ -1,4 +1,4 @@
-"""The command line: `python -m tools.node COMMAND...` runs a command where a node can be started.
+"""The command line: `python -m tools.node COMMAND...` runs a command beside a cluster of one node.
 
 There is no way to the package indexes from inside, so what has to be built is built here, before.
 """
@@ -21,7 +21,7 @@ def main() -> int:
         say("usage: python -m tools.node COMMAND [ARGUMENT ...]")
         return 2
     try:
-        for name in (*PLANE_BINARIES, *BINARIES, "wireguard-go"):
+        for name in (*PLANE_BINARIES, *BINARIES, "helm", "wireguard-go"):
             find_or_build(name)
         return run_isolated(sys.argv[1:], [pause_archive(), operator_archive()])
     except (BuildError, ImageError, NoGoError, OSError) as error:

@@ -1,4 +1,4 @@
-"""The first process in the new namespaces: it makes the place fit, runs a command and reaps what is left.
+"""The first process in the new namespaces: it makes the place fit, starts the session and reaps what is left.
 
 Network and mounts are private here, the files below them are not. So what kubelet, containerd and the CNI plugins write
 goes to memory: /run is empty, and writes to /etc and /var land in an overlay. Some kernel settings that kubelet insists
@@ -59,6 +59,7 @@ if __name__ == "__main__":
         sys.exit("tools.node.inside is started by tools.node, in a pid namespace of its own")
     prepare()
     try:
-        sys.exit(run(sys.argv[1:]))
+        # A process of its own: the first one reaps every child, and would take those of the control plane and the node.
+        sys.exit(run([sys.executable, "-m", "tools.node.session", *sys.argv[1:]]))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -34,11 +34,17 @@ class UapiError(DeviceError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What ``get=1`` answers."""
+class Head:
+    """What ``get=1`` answers of the device itself."""
 
     private_key: str | None = field(repr=False)
     listen_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Head):
+    """What ``get=1`` answers."""
+
     peers: dict[str, DumpedPeer]
 
 
@@ -91,21 +97,31 @@ def check(reply: bytes) -> None:
         raise UapiError(f"{errno.errorcode.get(number, number)} ({os.strerror(number)})", number)
 
 
+def parse_head(reply: bytes) -> Head:
+    """A ``get=1`` reply without its peers, which are most of it. Raises UapiError."""
+    check(reply)
+    try:
+        head, _, _ = ("\n" + reply.decode("ascii")).partition(_PEER)
+        return _head(head)
+    except ValueError:
+        raise UapiError("the reply of the WireGuard device is not understood") from None
+
+
 def parse_get(reply: bytes) -> Reply:
     """A whole ``get=1`` reply. Keys that are not known are passed over. Raises UapiError."""
     check(reply)
     try:
-        head, *blocks = ("\n" + reply.decode("ascii")).split(_PEER)
-        values = dict(_pairs(head))
-        private = values.get("private_key")
-        peers = map(_peer, blocks)
-        return Reply(
-            private_key=_base64(private) if private else None,
-            listen_port=int(values.get("listen_port", 0)),
-            peers={peer.public_key: peer for peer in peers},
-        )
+        text, *blocks = ("\n" + reply.decode("ascii")).split(_PEER)
+        head, peers = _head(text), map(_peer, blocks)
+        return Reply(head.private_key, head.listen_port, {peer.public_key: peer for peer in peers})
     except ValueError:
         raise UapiError("the reply of the WireGuard device is not understood") from None
+
+
+def _head(text: str) -> Head:
+    values = dict(_pairs(text))
+    private = values.get("private_key")
+    return Head(_base64(private) if private else None, int(values.get("listen_port", 0)))
 
 
 def _peer(block: str) -> DumpedPeer:

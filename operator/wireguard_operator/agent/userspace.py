@@ -57,7 +57,7 @@ class UserspaceDevice:
             process = await self._start()
         self._watch(process)
         _, reply = await self._call(uapi.GET)
-        found = uapi.parse_get(reply)
+        found = uapi.parse_head(reply)
         private_key = pair_of(Hidden(interface.private_key)).private.reveal()  # clamped, as the device prints it
         move = found.listen_port != interface.listen_port
         if move and interface.listen_port in _open_udp_ports():
