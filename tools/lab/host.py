@@ -7,6 +7,7 @@ nothing is added to the machine's own network.
 from __future__ import annotations
 
 import socket
+import struct
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -63,6 +64,13 @@ class Host:
             return {}
         found = dict(line.split("\t") for line in shown.splitlines())
         return {key: "" if value == "(none)" else value for key, value in found.items()}
+
+    def wireguard_go(self) -> int:
+        """The pid of the device's process, which answers on its socket (unix(7), SO_PEERCRED)."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.connect(f"/var/run/wireguard/{self.interface}.sock")
+            pid, _, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return int(pid)
 
     def close(self) -> None:
         """End the agent and remove what was made."""
