@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import kopf
 
@@ -54,7 +56,23 @@ def configure_kopf(settings: kopf.OperatorSettings) -> None:
     # kopf's default gives up, and ends the operator, after about a minute of errors.
     settings.networking.error_backoffs = _Endless((1, 1, 2, 3, 5, 8))
     settings.persistence.finalizer = f"{GROUP}/finalizer"
+    settings.persistence.diffbase_storage = _NoDiffs()
     settings.process.ultimate_exiting_timeout = 30
+
+
+class _NoDiffs(kopf.DiffBaseStorage):
+    """kopf copies each object to compare it with its last state, which event handlers never ask for."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:
+        """Nothing to compare."""
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        """Nothing is stored."""
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Store nothing."""
 
 
 class _Endless:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from urllib.parse import urlencode
 import aiohttp
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
+from pydantic_core import from_json
 
 from .errors import Expired, TooManyRequests, Unavailable, error_of
 from .pace import Pace
@@ -170,7 +170,7 @@ class KubeClient:
                 self._observer(verb, resource, status, time.monotonic() - began)
         if answer.status >= 400:
             raise error_of(answer.status, answer.headers, data)
-        parsed: Object = json.loads(data)
+        parsed: Object = from_json(data)
         return parsed
 
 

@@ -36,9 +36,9 @@ class Fleet(Collector):
         """All families."""
         # To copy a dictionary's values is one step of the interpreter, whatever the loop does meanwhile.
         phases = _phases()
-        found = Counter(record.status.get("phase") for record in list(self._cache.peers.values()))
+        found = Counter(record.peer.status.phase for record in list(self._cache.peers.values()))
         for phase in PeerPhase:
-            phases.add_metric([phase.value], found[phase.value])
+            phases.add_metric([phase.value], found[phase])
         return [*self._servers(list(self._cache.servers.values())), phases]
 
     def _servers(self, records: list[ServerRecord]) -> list[Metric]:

@@ -51,6 +51,8 @@ class Metrics:
         self.desired: dict[Key, int] = {}
         """Revision of the state that each server's agent was last sent."""
         self._queues: dict[Callable[[], int], Queue] = {}
+        self._depths: dict[Queue, int] = {}
+        """At the last scrape; a queue that nobody says anything of any more is empty."""
         self._queue_depth = Gauge(
             "wireguard_operator_queue_depth",
             "What waits: peers to cut, peers to provide for, statuses and Events to write.",
@@ -154,6 +156,7 @@ class Metrics:
     def watch_queue(self, name: Queue, depth: Callable[[], int]) -> Callable[[], None]:
         """Have ``depth`` asked at each scrape; what several say of one queue is added. Call the answer to end that."""
         self._queues[depth] = name
+        self._depths.setdefault(name, 0)
 
         def end() -> None:
             self._queues.pop(depth, None)
@@ -162,10 +165,10 @@ class Metrics:
 
     def read_queues(self) -> None:
         """Ask for all queue depths: in the event loop, before figures are rendered in a thread."""
-        depths: dict[Queue, int] = dict.fromkeys(self._queues.values(), 0)
+        self._depths = dict.fromkeys(self._depths, 0)
         for depth, name in self._queues.items():
-            depths[name] += depth()
-        for name, value in depths.items():
+            self._depths[name] += depth()
+        for name, value in self._depths.items():
             self._queue_depth.labels(name).set(value)
 
     def turn(self, seconds: float) -> None:

@@ -46,6 +46,8 @@ class Intake:
         self._is_known = is_known
         self._wake = wake
         self._waiting: dict[Key, PeerRecord] = {}
+        self._line: list[tuple[bool, bool, datetime, str, Key]] = []
+        """Who waits, as a heap; entries of those who wait no more are passed over."""
         self._known: set[Key] = set()
         self._batch: dict[Key, PeerRecord] = {}
         self._task: asyncio.Task[Outcome] | None = None
@@ -53,7 +55,12 @@ class Intake:
     def add(self, record: PeerRecord) -> None:
         """The peer is to be provided for, once more if it is being so already."""
         self._waiting[record.key] = record
-        if self._is_known(record):
+        known = self._is_known(record)
+        # Who may be on the device first: nothing can be pushed before. Then who names its addresses, since others can
+        # take any; then the older one.
+        claim = record.claim(self._clock())
+        heapq.heappush(self._line, (not known, not record.peer.spec.addresses, claim.created, claim.uid, record.key))
+        if known:
             self._known.add(record.key)
         else:
             self._known.discard(record.key)
@@ -87,6 +94,7 @@ class Intake:
         """Take all that wait. ``stop`` comes first."""
         waiting = list(self._waiting.values())
         self._waiting.clear()
+        self._line.clear()
         self._known.clear()
         return waiting
 
@@ -94,9 +102,12 @@ class Intake:
         """Begin with the next batch, unless one is under way or nobody waits."""
         if self._task is not None or not self._waiting:
             return
-        batch = heapq.nsmallest(BATCH, self._waiting.values(), key=self._order)
-        for record in batch:
-            self.drop(record.key)
+        batch = list[PeerRecord]()
+        while self._line and len(batch) < BATCH:
+            record = self._waiting.get(heapq.heappop(self._line)[-1])
+            if record is not None:
+                self.drop(record.key)
+                batch.append(record)
         self._batch = {record.key: record for record in batch}
         self._task = asyncio.create_task(self._provisioner.prepare(server, ready, batch))
         self._task.add_done_callback(self._ended)
@@ -132,8 +143,3 @@ class Intake:
         for record in batch:
             if record.key not in self._waiting:
                 self.add(record)
-
-    def _order(self, record: PeerRecord) -> tuple[object, ...]:
-        # Who may be on the device first: nothing can be pushed before. Then who names its addresses: others can
-        # take any.
-        return (record.key not in self._known, not record.peer.spec.addresses, record.claim(self._clock()))

@@ -33,11 +33,14 @@ class PeerKeys:
         self._store: SecretStore = services.secrets
         self._clock = services.clock
         self._known: dict[str, KeyRing] = {}
+        self._saved: dict[str, tuple[str, KeyRing | None]] = {}
+        """What the Secret of a resource version holds: to read it takes a computation on the curve."""
         self._gate = asyncio.Semaphore(CALLS_AT_ONCE)
 
     def forget(self, uid: str) -> None:
         """The peer is gone, and its keys with it."""
         self._known.pop(uid, None)
+        self._saved.pop(uid, None)
 
     async def rings(self, records: Sequence[PeerRecord], rotated: Mapping[Key, str]) -> tuple[list[Work], set[Key]]:
         """The ring that each peer should have, and the peers to be tried again.
@@ -64,9 +67,8 @@ class PeerKeys:
 
     async def _ring(self, record: PeerRecord, used: str | None) -> KeyRing | Problem:
         peer, uid = record.peer, record.uid
-        body = self._store.find(peer, secrets.peer_secret_name(peer.metadata.name))
         # A Secret that was deleted or spoilt by mistake is restored: the subscriber's configuration goes on working.
-        have = (secrets.read_ring(body) if body is not None else None) or self._known.get(uid)
+        have = self._read(record) or self._known.get(uid)
         if have is not None and have.current.public == used:
             have = have.finished()
         made_for = None
@@ -97,8 +99,17 @@ class PeerKeys:
 
     def is_saved(self, record: PeerRecord, ring: KeyRing) -> bool:
         """Whether the Secret holds the ring, so that it outlives this process."""
+        return self._read(record) == ring
+
+    def _read(self, record: PeerRecord) -> KeyRing | None:
         body = self._store.find(record.peer, secrets.peer_secret_name(record.peer.metadata.name))
-        return body is not None and secrets.read_ring(body) == ring
+        if body is None:
+            return None
+        version = body["metadata"]["resourceVersion"]
+        saved = self._saved.get(record.uid)
+        if saved is None or saved[0] != version:
+            saved = self._saved[record.uid] = version, secrets.read_ring(body)
+        return saved[1]
 
     async def write(self, server: WireGuardServer, ready: Ready, work: Sequence[Work]) -> set[Key]:
         """Write the Secrets of peers whose addresses are in their facts; the peers that are to be tried again."""

@@ -133,7 +133,7 @@ class Cache:
 
     def see_peer(self, body: Object) -> None:
         """A peer exists in this form."""
-        if self._is_echo(body):
+        if self._is_no_news(body):
             return
         peer = _parse(WireGuardPeer, body)
         if peer is None:
@@ -157,15 +157,18 @@ class Cache:
         elif version_of(body) > old.version:
             self._update(old, peer, body)
 
-    def _is_echo(self, body: Object) -> bool:
-        """Whether the watch tells of our own status write and of nothing else, as it does most of the time."""
+    def _is_no_news(self, body: Object) -> bool:
+        """Whether the watch tells of what is known, or of our own status write and nothing else, as it mostly does."""
         meta = body["metadata"]
         record = self.peers.get(Key(meta["namespace"], meta["name"]))
-        if record is None or record.uid != meta["uid"] or version_of(body) != record.status_version:
+        if record is None or record.uid != meta["uid"] or "deletionTimestamp" in meta:
             return False
-        if meta["generation"] != record.peer.metadata.generation or "deletionTimestamp" in meta:
-            return False  # the event before this one was swallowed by this one
-        record.version = record.status_version
+        version = version_of(body)
+        if version <= record.version:
+            return True
+        if version != record.status_version or meta["generation"] != record.peer.metadata.generation:
+            return False  # there may have been an event before this one, swallowed by this one
+        record.version = version
         return True
 
     def _update(self, record: PeerRecord, peer: WireGuardPeer, body: Object) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from pydantic_core import from_json
+
 from ...api.base import Key, Resource
 from ...api.peer import PeerStatus, Traffic, WireGuardPeer
 from ...api.server import ServerStatus, WireGuardServer
@@ -98,7 +100,7 @@ class PeerRecord:
     @property
     def status(self) -> dict[str, Any]:
         """As it stands on the API server, to the best of our knowledge."""
-        status: dict[str, Any] = json.loads(self.packed_status)
+        status: dict[str, Any] = from_json(self.packed_status)
         return status
 
     @status.setter
