@@ -3,7 +3,9 @@
     crds/                  →  files/crds/           a chart cannot read outside of its folder
     comments, values.yaml  →  values.schema.json    descriptions, for editors
                            →  README.md             the table of values
+    tools/dashboard/       →  files/dashboard.json  for Grafana
     the rendered chart     →  manifests/install/    the same installation for kustomize and plain kubectl
+    the metrics there are  →  docs/metrics.md       their table
 
 `products` computes all these files without writing any, so that a test can compare them with those that are there.
 """
@@ -22,11 +24,13 @@ from typing import Any
 
 import yaml
 
+from tools import dashboard, metrics
 from tools.controlplane import find_or_build
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CHART = REPOSITORY / "charts" / "wireguard-operator"
 INSTALL = REPOSITORY / "manifests" / "install"
+METRICS = REPOSITORY / "docs" / "metrics.md"
 NAMESPACE = "wireguard-system"
 
 _GENERATED = "# Generated from charts/wireguard-operator by `make generate`. Do not edit.\n"
@@ -61,6 +65,8 @@ def products() -> dict[Path, str]:
         **{CHART / "files" / "crds" / path.name: path.read_text() for path in sorted((REPOSITORY / "crds").iterdir())},
         CHART / "values.schema.json": json.dumps(schema, indent=2) + "\n",
         CHART / "README.md": readme[: readme.index(_BEGIN) + len(_BEGIN)] + table + readme[readme.index(_END) :],
+        CHART / "files" / "dashboard.json": dashboard.text(dashboard.ROWS),
+        METRICS: metrics.with_table(METRICS.read_text()),
         **{INSTALL / name: text for name, text in manifests().items()},
     }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
@@ -76,7 +77,7 @@ class Resource(Model, Generic[SpecT, StatusT]):
     spec: SpecT
     status: StatusT
 
-    @property
+    @cached_property
     def key(self) -> Key:
         """Where the object is."""
         return Key(self.metadata.namespace, self.metadata.name)

@@ -65,10 +65,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(
             f"--{name.replace('_', '-')}",
-            type=_seconds,
+            type=_positive,
             metavar="SECONDS",
             help=f"{text}; default: {getattr(default, name):g}",
         )
+    parser.add_argument(
+        "--statistics-writes",
+        type=_positive,
+        metavar="RATE",
+        help="statuses a second, at most, that are written for new byte counters alone;"
+        f" default: {default.statistics_writes:g}",
+    )
     parser.add_argument("--image", metavar="IMAGE", help=f"of servers' pods; default: {default.image}")
     parser.add_argument(
         "--leader-elect",
@@ -162,7 +169,7 @@ async def _main(settings: Settings) -> None:
             stack.callback(keeping.cancel)
         metrics.leads(True)
         events = EventRecorder(client, now, metrics)
-        statuses = StatusWriter(client, events, now, metrics)
+        statuses = StatusWriter(client, events, now, metrics, settings.statistics_writes)
         ca = await authority.load(client, settings.namespace, now)
         metrics.authority_expires(_expiry(ca, settings.namespace))
         services = Services(
@@ -261,10 +268,10 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _seconds(text: str) -> float:
+def _positive(text: str) -> float:
     value = float(text)
     if value <= 0:
-        raise argparse.ArgumentTypeError("must be more than 0 seconds")
+        raise argparse.ArgumentTypeError("must be more than 0")
     return value
 
 

@@ -36,6 +36,8 @@ class Settings:
     """Between reads of an agent's counters. Shorter makes ``online`` prompter and costs a device dump each."""
     traffic_interval: float = 60.0
     """Least time between writes of one peer's byte counters to its status; every write costs etcd about 2 ms."""
+    statistics_writes: float = 50.0
+    """Statuses a second that are written for new byte counters alone; with more busy peers each waits longer."""
     cool_down: float = 86400.0
     """Time for which an address that was given back is given to nobody else."""
     sweep_interval: float = 300.0

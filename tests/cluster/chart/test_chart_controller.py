@@ -35,11 +35,12 @@ def free_port() -> int:
 
 
 def controller(one: Release, lab: Lab, config: Path, name: str = "controller") -> Daemon:
-    """The controller as the chart's Deployment runs it, but for its intervals and the port of its probes."""
+    """The controller as the chart's Deployment runs it, but for its intervals and ports."""
     deployment = json.loads(one.plane.kubectl("get", "deployment", one.account, "-n", one.namespace, "-o", "json"))
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     env = {item["name"]: item.get("value", one.namespace) for item in container["env"]}
-    env |= {"WIREGUARD_OPERATOR_NAMESPACE": one.namespace, "WIREGUARD_OPERATOR_HEALTH_PORT": str(free_port())}
+    env |= {"WIREGUARD_OPERATOR_NAMESPACE": one.namespace}
+    env |= {f"WIREGUARD_OPERATOR_{of}_PORT": str(free_port()) for of in ("HEALTH", "METRICS")}
     pairs = [f"{key}={value}" for key, value in env.items()]
     command = ["env", *pairs, *PYTHON, *container["args"], "--kubeconfig", str(config), *CONTROLLER_OPTIONS]
     return Daemon(name, lab.directory / f"{name}.log", command)

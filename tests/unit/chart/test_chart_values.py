@@ -40,7 +40,11 @@ VALUE_SETS: dict[str, Object] = {
             ],
         },
         "networkPolicy": {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "mon"}}}]},
-        "metrics": {"serviceMonitor": {"enabled": True, "labels": {"release": "mon"}}},
+        "metrics": {
+            "serviceMonitor": {"enabled": True, "labels": {"release": "mon"}},
+            "prometheusRule": {"enabled": True, "labels": {"release": "mon"}},
+            "dashboard": {"enabled": True},
+        },
     },
     "as little as possible": {
         "crds": {"install": False},
@@ -87,19 +91,35 @@ def settings(deployment: Object, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def test_the_defaults_of_the_chart_are_those_of_the_controller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found, default = settings(objects(tmp_path)["Deployment", NAME], monkeypatch), Settings()
     assert found.namespace == "the-namespace"
-    for name in ("watch_namespaces", "stats_interval", "traffic_interval", "cool_down", "sweep_interval"):
+    for name in (
+        "watch_namespaces",
+        "stats_interval",
+        "traffic_interval",
+        "statistics_writes",
+        "cool_down",
+        "sweep_interval",
+        "peer_metrics",
+    ):
         assert getattr(found, name) == getattr(default, name), name
 
 
 def test_values_reach_the_controller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values = {
         "watchNamespaces": ["a", "b"],
-        "controller": {"statsInterval": 0.5, "trafficInterval": 90, "coolDown": 2592000, "sweepInterval": 1},
+        "controller": {
+            "statsInterval": 0.5,
+            "trafficInterval": 90,
+            "statisticsWrites": 7,
+            "coolDown": 2592000,
+            "sweepInterval": 1,
+        },
+        "metrics": {"port": 9100, "peers": False},
     }
     found = settings(objects(tmp_path, values)["Deployment", NAME], monkeypatch)
     assert found.watch_namespaces == ("a", "b")
-    assert (found.stats_interval, found.traffic_interval) == (0.5, 90)
+    assert (found.stats_interval, found.traffic_interval, found.statistics_writes) == (0.5, 90, 7)
     assert (found.cool_down, found.sweep_interval) == (2592000, 1)
+    assert (found.metrics_port, found.peer_metrics) == (9100, False)
 
 
 @pytest.mark.parametrize(
@@ -207,6 +227,8 @@ def test_in_two_namespaces_the_rights_are_those_of_all_namespaces_but_for_the_na
             {"gateway": {"enabled": True}},
             "gateway.enabled: version 0.1.0 of the operator has no gateway yet; leave it false",
         ),
+        ({"metrics": {"port": 0}}, "/metrics/port': minimum: got 0, want 1"),
+        ({"metrics": {"port": 8080}}, "metrics.port: 8080 is the port of the probes; choose another one"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name: name the ServiceAccount to use"),
     ],
 )

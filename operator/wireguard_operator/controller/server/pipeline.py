@@ -74,7 +74,8 @@ class Pipeline:
 
     async def run(self) -> None:
         """Work until cancelled, or until it is over."""
-        unwatch = self._services.metrics.watch_queue("change", self._waiting)
+        metrics = self._services.metrics
+        unwatch = metrics.watch_queue("change", self._waiting), metrics.watch_queue("cut", self._leaving)
         try:
             async with asyncio.TaskGroup() as group:
                 loops = self._read_counters(), self._save_boot(), self._deadlines.run(), self._report()
@@ -83,7 +84,8 @@ class Pipeline:
                 for other in others:
                     other.cancel()
         finally:
-            unwatch()
+            for end in unwatch:
+                end()
             if self._work is not None:
                 await self._work.close()
 
@@ -128,6 +130,9 @@ class Pipeline:
 
     def _waiting(self) -> int:
         return len(self._dirty) + (self._work.waiting() if self._work is not None else 0)
+
+    def _leaving(self) -> int:
+        return self._work.leaving() if self._work is not None else 0
 
     def _is_unneeded(self) -> bool:
         nobody = self._server() is None and not self._services.cache.count_of(self._key)

@@ -44,6 +44,10 @@ class Roster:
         """Whoever may be on the device."""
         return {record.uid for record in self._members.values()}
 
+    def leaving(self) -> int:
+        """How many keys the agent has not confirmed to be off the device."""
+        return len(self._leaving)
+
     def expect_word_on_all(self) -> None:
         """The agent is told of the whole for the first time: who is not part of it is not on the device any more."""
         self._unconfirmed |= self._members.keys()

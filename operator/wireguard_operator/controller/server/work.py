@@ -121,6 +121,10 @@ class ServerWork:
         """How many peers wait to be provided for."""
         return self._intake.waiting()
 
+    def leaving(self) -> int:
+        """How many keys should be off the device, and may be on it."""
+        return self._roster.leaving()
+
     def awaits(self, peer: Key) -> bool:
         """Whether it is too early for a word on the peer: it is still being provided for."""
         return self._intake.has(peer)

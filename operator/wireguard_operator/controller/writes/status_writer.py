@@ -32,9 +32,6 @@ REFUSED_DELAY = 60.0
 NEWSWORTHY = ("conditions", "phase", "serverRef", "publicKey")
 """Parts of a status whose change may be worth an Event."""
 
-STATISTICS_PER_SECOND = 50.0
-"""Default pace: about a tenth of what an API server on two cores can write."""
-
 Place = tuple[ResourceType, Key]
 
 
@@ -55,13 +52,13 @@ class StatusWriter:
         events: EventRecorder,
         clock: Callable[[], datetime],
         metrics: Metrics | None = None,
-        statistics_per_second: float = STATISTICS_PER_SECOND,
+        statistics_per_second: float = 50.0,
     ) -> None:
         self._client = client
         self._events = events
         self._clock = clock
         self._metrics = metrics or Metrics()
-        self._metrics.watch_queue("status", lambda: len(self._waiting) + len(self._paced))
+        self._metrics.watch_queue("status", lambda: len(self._waiting))
         self._queue: asyncio.PriorityQueue[tuple[Urgency, int, Place]] = asyncio.PriorityQueue()
         self._numbers = count()
         self._waiting: dict[Place, tuple[Urgency, Record]] = {}

@@ -160,6 +160,18 @@ async def test_a_peer_without_a_server_has_empty_labels_for_it(world: World) -> 
     assert page(world).value("wireguard_peer_online", ALICE | {"server_namespace": "", "server": ""}) == 0
 
 
+@pytest.mark.parametrize("accept", ["", OPENMETRICS], ids=["text", "OpenMetrics"])
+async def test_a_reference_that_is_no_name_does_not_spoil_the_page_for_the_others(world: World, accept: str) -> None:
+    odd = 'a"} 1\n\\b'
+    await world.start()
+    await world.peer("alice", serverRef={"name": odd, "namespace": "x"})
+    await world.peer("bob", serverRef={"name": "berlin"})
+    await world.settle()
+    found = page(world, accept)
+    assert found.value("wireguard_peer_online", ALICE | {"server_namespace": "x", "server": odd}) == 0
+    assert found.value("wireguard_peer_online", ALICE | {"peer": "bob"}) == 0
+
+
 async def test_labels_have_names_of_objects_and_nothing_about_subscribers(counting: World) -> None:
     await serving(counting)
     subscriber = {"customerId": "customer-4711", "subscriberId": "line-0815", "externalId": "crm-99"}
