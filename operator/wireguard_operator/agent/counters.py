@@ -25,7 +25,7 @@ class ChangeLog:
     def __init__(self) -> None:
         self._epoch = secrets.token_hex(4)
         self._count = 0
-        self._last: dict[str, tuple[int, PeerCounters]] = {}
+        self._last: dict[str, tuple[int, DumpedPeer]] = {}
         """By public key, with the number of the change; the newest at the end."""
 
     def observe(self, peers: Mapping[str, DumpedPeer]) -> None:
@@ -33,12 +33,13 @@ class ChangeLog:
         for key in self._last.keys() - peers.keys():
             del self._last[key]
         for key, peer in peers.items():
-            counters = counters_of(peer)
             before = self._last.get(key)
-            if before is None or before[1] != counters:
+            if before is not None and before[1] is peer:
+                continue
+            if before is None or counters_of(before[1]) != counters_of(peer):
                 self._last.pop(key, None)
                 self._count += 1
-                self._last[key] = self._count, counters
+                self._last[key] = self._count, peer
 
     def since(self, cursor: str | None, most: int) -> tuple[str, tuple[PeerCounters, ...], bool]:
         """The next cursor, ``most`` of the peers that changed after ``cursor``, and whether there are more.
@@ -49,10 +50,10 @@ class ChangeLog:
         valid = epoch == self._epoch and number.isascii() and number.isdigit() and len(number) < 20
         known = int(number) if valid else 0
         changed = []
-        for count, counters in reversed(self._last.values()):
+        for count, peer in reversed(self._last.values()):
             if count <= known:
                 break
-            changed.append((count, counters))
+            changed.append((count, peer))
         page = changed[::-1][:most]
         reached = page[-1][0] if page else max(known, 0)
-        return f"{self._epoch}.{reached}", tuple(counters for _, counters in page), len(changed) > most
+        return f"{self._epoch}.{reached}", tuple(counters_of(peer) for _, peer in page), len(changed) > most

@@ -122,7 +122,7 @@ class Service:
             self._current = False
             self._state.apply(delta)
             try:
-                await asyncio.to_thread(self._store.save_state, request.revision, self._state)
+                await asyncio.to_thread(self._store.save_change, request, self._state)
             except StoreError:
                 self._state.apply(undo)
                 self._current = True

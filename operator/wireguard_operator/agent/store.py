@@ -18,12 +18,14 @@ from typing import TypeVar
 from ..domain.device import DesiredState
 from . import protocol
 from .bundle import Bundle
+from .journal import Journal
 
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 STATE_FILE = "state.json"
+JOURNAL_FILE = "changes.jsonl"
 BUNDLE_FILE = "bundle.json"
 ENDPOINTS_FILE = "endpoints.json"
 
@@ -48,6 +50,7 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._journal = Journal(directory / JOURNAL_FILE)
         self._lock = -1
 
     def prepare(self) -> None:
@@ -70,6 +73,21 @@ class Store:
         """Returns when the state is safe on the disk. Raises StoreError; the file is then the one before."""
         snapshot = protocol.Snapshot.of(revision, state)
         self._replace(STATE_FILE, protocol.encode(_Stored(state.digest, snapshot)))
+        try:
+            self._journal.begin()
+        except OSError as error:
+            # What is in it does not fit the new state and is passed over; nothing is added to it.
+            logger.warning("%s cannot be emptied: %s", self._directory / JOURNAL_FILE, error.strerror)
+
+    def save_change(self, delta: protocol.DeltaRequest, state: DesiredState) -> None:
+        """As ``save_state``, for a state that a change has just led to; costs what the change costs."""
+        if not self._journal.takes_more():
+            self.save_state(delta.revision, state)
+            return
+        try:
+            self._journal.append(delta, state.digest)
+        except OSError as error:
+            raise StoreError(f"{self._directory / JOURNAL_FILE} cannot be written: {error.strerror}") from None
 
     def load_state(self) -> tuple[int, DesiredState] | None:
         """Revision and state; None when there is none or it is damaged, which is logged."""
@@ -80,7 +98,11 @@ class Store:
         if state.digest != stored.digest:
             self._report_damage(STATE_FILE, "its digest does not match")
             return None
-        return stored.snapshot.revision, state
+        revision = self._journal.replay(stored.snapshot.revision, state)
+        if revision is None:
+            self._report_damage(JOURNAL_FILE, "its changes do not lead to the state that they should")
+            return None
+        return revision, state
 
     def save_endpoints(self, endpoints: Mapping[str, str]) -> None:
         """Where peers (by public key) were last seen."""

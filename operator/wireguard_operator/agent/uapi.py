@@ -22,6 +22,7 @@ END = b"\n\n"
 
 _NO_PRESHARED = "0" * 64
 _PEER = "\npublic_key="
+_SUCCESS = b"\nerrno=0\n\n"
 
 
 class UapiError(DeviceError):
@@ -109,13 +110,29 @@ def parse_head(reply: bytes) -> Head:
 
 def parse_get(reply: bytes) -> Reply:
     """A whole ``get=1`` reply. Keys that are not known are passed over. Raises UapiError."""
-    check(reply)
-    try:
-        text, *blocks = ("\n" + reply.decode("ascii")).split(_PEER)
-        head, peers = _head(text), map(_peer, blocks)
-        return Reply(head.private_key, head.listen_port, {peer.public_key: peer for peer in peers})
-    except ValueError:
-        raise UapiError("the reply of the WireGuard device is not understood") from None
+    return Reader().read(reply)
+
+
+class Reader:
+    """Reads one reply after the other; what stands there as it did the last time is not read again.
+
+    Of 10,000 subscribers most are silent between two looks, and to read all of them takes more time than to ask.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, DumpedPeer] = {}
+        """The peers of the last reply, by their lines."""
+
+    def read(self, reply: bytes) -> Reply:
+        """As ``parse_get``; peers whose lines did not change are the same objects as the last time."""
+        check(reply)
+        try:
+            text, *blocks = ("\n" + reply.removesuffix(_SUCCESS).decode("ascii")).split(_PEER)
+            head, known = _head(text), self._known
+            self._known = {block: known.get(block) or _peer(block) for block in blocks}
+        except ValueError:
+            raise UapiError("the reply of the WireGuard device is not understood") from None
+        return Reply(head.private_key, head.listen_port, {peer.public_key: peer for peer in self._known.values()})
 
 
 def _head(text: str) -> Head:

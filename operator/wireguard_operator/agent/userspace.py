@@ -38,6 +38,7 @@ class UserspaceDevice:
         self._socket = uapi_directory / f"{name}.sock"
         self._crash_log = crash_log
         self._link = Link(name)
+        self._reader = uapi.Reader()
         self._process: daemon.Process | None = None
         self._pidfd = -1
         self._lost = asyncio.Event()
@@ -85,7 +86,7 @@ class UserspaceDevice:
     async def dump(self) -> DeviceDump:
         """See ``Device.dump``."""
         process, reply = await self._call(uapi.GET)
-        found = uapi.parse_get(reply)
+        found = self._reader.read(reply)
         return DeviceDump(process.identity, found.private_key, found.listen_port, found.peers)
 
     async def kick(self, endpoints: Mapping[str, str]) -> None:

@@ -67,6 +67,12 @@ class Verdict:
         return Finding(ConditionType.ACCEPTED, True, Reason.ACCEPTED, "the server carries this peer")
 
 
+def is_hasty(peer: WireGuardPeer, now: datetime) -> bool:
+    """Whether a change of the peer may be its end on the device, at a glance: then it is looked at before others."""
+    spec = peer.spec
+    return not spec.enabled or bool(spec.suspensions) or (spec.expires_at is not None and spec.expires_at <= now)
+
+
 def _server_is_not_allowed(at: Situation) -> Objection | None:
     """A tenant must not learn which servers another one has, so a server that is not there looks the same."""
     namespace = at.peer.metadata.namespace

@@ -202,14 +202,14 @@ async def test_a_state_is_not_said_to_be_applied_before_the_device_has_it(
     service: Service, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ack = await service.snapshot(Snapshot(1, INTERFACE, (peer(2),)))
-    save, said = store.save_state, []
+    save, said = store.save_change, []
 
-    def slowly(revision: int, state: DesiredState) -> None:
+    def slowly(request: DeltaRequest, state: DesiredState) -> None:
         # Whoever asks now, say a controller that has lost patience with the delta, is on another thread's loop.
         said.append(asyncio.run(service.status()).applied)
-        save(revision, state)
+        save(request, state)
 
-    monkeypatch.setattr(store, "save_state", slowly)
+    monkeypatch.setattr(store, "save_change", slowly)
     after = await service.delta(delta(ack.applied, peer(3)))
     assert said[0] is None or said[0].digest != after.applied.digest
 
@@ -217,13 +217,14 @@ async def test_a_state_is_not_said_to_be_applied_before_the_device_has_it(
 async def test_a_full_disk_changes_nothing(
     service: Service, device: FakeDevice, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(revision: int, state: DesiredState) -> None:
+    def full(*_: object) -> None:
         raise StoreError("no space left")
 
     ack = await service.snapshot(Snapshot(1, INTERFACE, (peer(2), peer(3))))
     device.applied.clear()
     with monkeypatch.context() as patch:
         patch.setattr(store, "save_state", full)
+        patch.setattr(store, "save_change", full)
         with pytest.raises(StoreError):
             await service.snapshot(Snapshot(2, INTERFACE, ()))
         changed = delta(ack.applied, peer(2, "10.8.0.9/32"), peer(4), remove=[peer(3).public_key])

@@ -46,7 +46,7 @@ def test_files_are_for_the_owner_alone_whatever_was_there(store: Store, director
     store.save_endpoints({"one": "192.0.2.1:9"})
     assert directory.stat().st_mode & 0o777 == 0o700
     assert {file.stat().st_mode & 0o777 for file in directory.iterdir()} == {0o600}
-    assert {file.name for file in directory.iterdir()} == {"state.json", "endpoints.json"}
+    assert {file.name for file in directory.iterdir()} == {"state.json", "changes.jsonl", "endpoints.json"}
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "nonsense", "changed", "other"])
@@ -84,7 +84,7 @@ def test_a_failed_write_leaves_the_state_before_and_no_litter(
         store.save_state(2, STATE)
     loaded = store.load_state()
     assert loaded is not None and loaded[0] == 1
-    assert [file.name for file in directory.iterdir()] == ["state.json"]
+    assert {file.name for file in directory.iterdir()} == {"state.json", "changes.jsonl"}
 
 
 def test_endpoints_and_bundle_come_back(store: Store) -> None:

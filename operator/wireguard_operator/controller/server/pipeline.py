@@ -11,9 +11,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Set
+from contextlib import suppress
 
 from ...api.base import Key
-from ...domain.lifecycle import Situation, judge
+from ...domain.lifecycle import Situation, is_hasty, judge
 from ...kube.errors import Conflict, KubeError
 from ..agents.client import AgentError
 from ..services import Services
@@ -42,6 +43,7 @@ class Pipeline:
         self._services = services
         self._key = server
         self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._report_wanted = asyncio.Event()
         self._delay = RETRY_FIRST
         self._retry: asyncio.TimerHandle | None = None
@@ -62,6 +64,9 @@ class Pipeline:
 
     def peer_changed(self, peer: Key) -> None:
         """A peer came, changed or went."""
+        record = self._services.cache.peers.get(peer)
+        if record is None or record.server_key != self._key or is_hasty(record.peer, self._services.clock()):
+            self._urgent.set()
         self._told.setdefault(peer, time.monotonic())
         self._dirty.add(peer)
         self._wake.set()
@@ -125,8 +130,10 @@ class Pipeline:
             else:
                 self._retry = asyncio.get_running_loop().call_later(self._delay, self._wake.set)
                 self._delay = min(self._delay * 2, RETRY_LAST)
-            # Whatever the watches tell meanwhile costs one turn together.
-            await asyncio.sleep(min(seconds, GATHER_SECONDS))
+            # Whatever the watches tell meanwhile costs one turn together; only a cut does not wait for others.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._urgent.wait(), min(seconds, GATHER_SECONDS))
+            self._urgent.clear()
 
     def _waiting(self) -> int:
         return len(self._dirty) + (self._work.waiting() if self._work is not None else 0)

@@ -93,6 +93,9 @@ class Statistics:
         if online != facts.online or (online and counters.public_key not in self._online):
             self._flip(record, counters.public_key, online=online)
         else:
+            if not record.report_due:
+                # Of peers that an earlier controller reported on: not all of them at once.
+                record.report_due = time.monotonic() + self._services.settings.traffic_interval * random.random()  # noqa: S311
             self._unreported.add(counters.public_key)
 
     def _add(self, record: PeerRecord, session: str, counters: PeerCounters, now: datetime) -> None:
