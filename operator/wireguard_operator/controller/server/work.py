@@ -78,6 +78,7 @@ class ServerWork:
         self._deadlines = deadlines
         self._mark = mark
         self._told = told
+        self._wake = wake
         self._served: WireGuardServer | None = None
         self._seen: tuple[object, ...] = ()
         self._ready: Ready | None = None
@@ -143,6 +144,7 @@ class ServerWork:
             await self._push(server)
         facts = server.facts
         own = own or self._ready is None or facts.network_problem is not None or facts.pod_problem is not None
+        own = own or self._may_search()
         concerned = await self._serve(server) if own else set[Key]()
         self._keeps = await self._deletion.keeps(server, self._provisioner.addresses.held_by)
         self._judge(concerned if self._complete else dirty | concerned, server)
@@ -221,7 +223,7 @@ class ServerWork:
         store = self._provisioner.addresses
         seen = (server.server.metadata.generation, server.server.metadata.deletion_timestamp, server.server.spec)
         changed = seen != self._seen
-        if changed or self._orphans.due:
+        if changed:
             await self._intake.stop()  # what it builds on is about to change
         reread = await self._read_blocks(server)
         refused = server.facts.network_problem is not None
@@ -249,7 +251,7 @@ class ServerWork:
     async def _read_blocks(self, server: ServerRecord) -> bool:
         """Read the address blocks where that is due; whether they were."""
         store = self._provisioner.addresses
-        if store.is_loaded and not self._orphans.due:
+        if store.is_loaded and not self._may_search():
             return False
         try:
             await store.load(server.server)
@@ -260,6 +262,10 @@ class ServerWork:
             logger.info("server %s: the search for orphaned addresses is put off: %s", self._key, error)
             return False
         return True
+
+    def _may_search(self) -> bool:
+        """Whether the blocks are to be read again, and nobody is just being given addresses of them."""
+        return self._orphans.due and self._intake.is_idle()
 
     async def _find_reach(self, server: ServerRecord) -> None:
         self._reach = reach = await self._pods.reconcile(server.server)
@@ -313,6 +319,8 @@ class ServerWork:
             dirty.update(record.key for record in finished.records)
             all_done = not finished.outcome.failed
         self._intake.start(server, self._ready)
+        if finished is not None and self._may_search():
+            self._wake()
         if not self._complete and not self._intake.has_known():
             self._complete = True
             self._roster.expect_word_on_all()
