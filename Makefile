@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help setup demo test check unit cluster node bench bench-short kind-e2e image sbom format generate lock clean
+.PHONY: help setup demo test check unit cluster node kernel bench bench-short kind-e2e image sbom format generate lock clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,7 +13,7 @@ setup: ## Install all that the other commands need (Debian, Ubuntu; as root)
 demo: setup ## Show the whole product at work; KEEP=1 leaves it running
 	@KEEP=$(KEEP) $(PYTHON) -m tools.demo
 
-test: check unit cluster node bench-short ## Run all checks and all tests
+test: check unit cluster node kernel bench-short ## Run all checks and all tests
 
 check: setup ## Format, lint, types, layers
 	.venv/bin/ruff format --check .
@@ -29,6 +29,9 @@ cluster: setup ## Tests on a real API server with real tunnels: minutes
 
 node: setup ## Tests on a real node with real pods, in namespaces of their own: minutes
 	$(PYTHON) -m tools.node $(abspath $(PYTHON)) -m pytest -q tests/node
+
+kernel: setup ## Tests of the kernel's WireGuard in a virtual machine: minutes
+	$(PYTHON) -m tools.kernel $(abspath $(PYTHON)) -m pytest -v -p no:cacheprovider -p no:hypothesispytest tests/kernel
 
 kind-e2e: setup ## The product's tests on kind, where there is a Docker engine; KEEP=1 leaves the cluster
 	@KEEP=$(KEEP) $(PYTHON) -m tools.kind

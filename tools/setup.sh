@@ -7,13 +7,16 @@ cd "$(dirname "$0")/.."
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 step() { printf '[%s] %s\n' "$1" "$2" >&2; }
 
-# command:package; the second and third list only for the targets that build the image or run a node
+# command:package; all lists but the first only for the targets that build the image, run a node or boot a kernel
 NEEDED="wg:wireguard-tools wg-quick:wireguard-tools ip:iproute2 ping:iputils-ping nft:nftables zbarimg:zbar-tools git:git"
 IMAGE="buildah:buildah mmdebstrap:mmdebstrap catatonit:catatonit"
+KERNEL="qemu-system-x86_64:qemu-system-x86 depmod:kmod"
 NODE="containerd:containerd runc:runc /usr/lib/cni/bridge:containernetworking-plugins iptables:iptables"
 case "${1:-}" in
     image|sbom) NEEDED="$NEEDED $IMAGE" ;;
-    node|test) NEEDED="$NEEDED $IMAGE $NODE" ;;
+    node) NEEDED="$NEEDED $IMAGE $NODE" ;;
+    kernel) NEEDED="$NEEDED $KERNEL" ;;
+    test) NEEDED="$NEEDED $IMAGE $NODE $KERNEL" ;;
 esac
 
 find_python() {
@@ -35,6 +38,13 @@ for pair in $NEEDED; do
     command -v "${pair%%:*}" >/dev/null || packages="$packages ${pair##*:}"
 done
 [ -x .venv/bin/python ] || [ -n "$(find_python)" ] || packages="$packages python3 python3-venv"
+# Up to Debian 12 virtiofsd comes with qemu, outside of PATH; later it is a package of its own.
+case " $NEEDED " in
+    *" qemu-system-x86_64:"*)
+        if [ ! -x /usr/lib/qemu/virtiofsd ] && [ ! -x /usr/libexec/virtiofsd ]; then
+            packages="$packages virtiofsd"
+        fi ;;
+esac
 # The image's base is Debian; Ubuntu does not have Debian's keys by itself.
 case " $NEEDED " in
     *" mmdebstrap:"*) [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || packages="$packages debian-archive-keyring" ;;
@@ -44,6 +54,7 @@ if [ -n "$packages" ]; then
     command -v apt-get >/dev/null || fail "please install: $packages"
     step 1/3 "installing $packages(apt-get, about a minute)"
     apt-get update -qq >&2 || fail "apt-get update failed; is there a network?"
+    apt-cache show virtiofsd >/dev/null 2>&1 || packages=${packages/virtiofsd/qemu-system-common}
     # Without recommends: wireguard-tools would bring a kernel.
     # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ca-certificates $packages >/dev/null
@@ -68,6 +79,7 @@ case "${1:-}" in
     check) step 3/3 "no other tools are needed"; exit ;;
     kind-e2e) step 3/3 "tools are built when there is a Docker engine"; exit ;;
     demo) binaries="etcd kube-apiserver kube-controller-manager kubectl wireguard-go" minutes=eight ;;
+    kernel) binaries="wireguard-go" minutes=two ;;
     *) binaries="" minutes=ten ;;
 esac
 step 3/3 "control plane and tools (the first time they are built from source, about $minutes minutes)"

@@ -133,7 +133,7 @@ BAD = [
     ("spec.dataPlane.type", "Cloud", 'supported values: "Pod", "Host"'),
     ("spec.dataPlane.type", "Pod", "host goes with type: Host"),
     ("spec.dataPlane", {"type": "Host"}, "host goes with type: Host, which needs it"),
-    ("spec.dataPlane.implementation", "Kernel", 'supported values: "Auto", "Userspace"'),
+    ("spec.dataPlane.implementation", "Hardware", 'supported values: "Auto", "Kernel", "Userspace"'),
     ("spec.dataPlane.service", {"type": "NodePort"}, "are about pods and go with type: Pod"),
     ("spec.dataPlane", {"service": {"type": "ClusterIP", "nodePort": 30000}}, "nodePort goes with"),
     (

@@ -33,6 +33,7 @@ class Host:
             f"agent of {self.address}",
             directory / f"agent-{number}.log",
             ["ip", "netns", "exec", self.netns, *PYTHON, "agent", "--interface", self.interface,
+             "--driver", "userspace",
              "--state-dir", str(directory / f"agent-{number}"), "--wireguard-go", str(wireguard_go),
              "--listen", f"fd://{self._socket.fileno()}"],
         )  # fmt: skip

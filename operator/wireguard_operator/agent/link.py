@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from pyroute2 import AsyncIPRoute
@@ -25,11 +26,28 @@ logger = logging.getLogger(__name__)
 ROUTE_PROTOCOL = 87
 """Not in iproute2's rt_protos; `ip route show proto 87` lists the agent's routes."""
 
+NO_RIGHT = "the agent makes network interfaces: run it as root, or with the capability NET_ADMIN"
+
 _MAIN_TABLE = 254
 _SCOPE_LINK = 253
 _IFF_UP = 1
 
 Address = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+
+
+class NoKindError(DeviceError):
+    """The kernel has no module for such interfaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An interface that there is, whoever made it."""
+
+    index: int
+    kind: str
+    """As in `ip link add type KIND`; empty for hardware."""
+    names: frozenset[str]
+    """Its alternative names (`ip link property add`)."""
 
 
 class Link:
@@ -44,6 +62,36 @@ class Link:
         """Whether there is an interface of this name, whoever made it. Raises DeviceError."""
         async with self._netlink() as netlink:
             return await self._find(netlink) is not None
+
+    async def find(self) -> Found | None:
+        """The interface of this name. Raises DeviceError."""
+        async with self._netlink() as netlink:
+            link = await self._find(netlink)
+        if link is None:
+            return None
+        info, names = link.get_attr("IFLA_LINKINFO"), link.get_attr("IFLA_PROP_LIST")
+        kind = info.get_attr("IFLA_INFO_KIND") if info else None
+        return Found(link["index"], kind or "", frozenset(names.altnames() if names else ()))
+
+    async def create(self, kind: str) -> None:
+        """Make the interface, down. Raises NoKindError when the kernel has none of this kind, and DeviceError."""
+        async with self._netlink(kind) as netlink:
+            await netlink.link("add", ifname=self._name, kind=kind)
+
+    async def add_name(self, index: int, name: str) -> None:
+        """Give the interface one more name, which it keeps as long as it lives. Raises DeviceError."""
+        async with self._netlink() as netlink:
+            await netlink.link("property_add", index=index, altname=name)
+
+    async def delete(self, index: int) -> None:
+        """End the interface with this index; no error when it is not there. Raises DeviceError."""
+        self._routes = None
+        async with self._netlink() as netlink:
+            try:
+                await netlink.link("del", index=index)
+            except NetlinkError as error:
+                if error.code != errno.ENODEV:
+                    raise
 
     async def configure(self, interface: Interface) -> None:
         """Addresses, MTU and up; what is right already is not touched. Raises DeviceError."""
@@ -78,11 +126,17 @@ class Link:
         return errors
 
     @asynccontextmanager
-    async def _netlink(self) -> AsyncIterator[Any]:
+    async def _netlink(self, kind: str = "") -> AsyncIterator[Any]:
         try:
             async with AsyncIPRoute() as netlink:
                 yield netlink
         except NetlinkError as error:
+            if kind and error.code == errno.EOPNOTSUPP:
+                raise NoKindError(f"this kernel cannot make interfaces of the kind {kind}") from None
+            if error.code == errno.EPERM:
+                raise DeviceError(NO_RIGHT) from None
+            if error.code == errno.EADDRINUSE:
+                raise DeviceError(f"the UDP port of {self._name} is in use on this host") from None
             raise DeviceError(f"the interface {self._name} cannot be configured: {_text(error)}") from None
 
     async def _find(self, netlink: Any) -> Any:

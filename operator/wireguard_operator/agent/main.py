@@ -22,14 +22,13 @@ from pathlib import Path
 from aiohttp import web
 from pydantic import ValidationError
 
-from . import daemon, forwarding, tls
+from . import daemon, driver, forwarding, tls
 from .bundle import Bundle, from_directory
 from .device import DeviceError
 from .firewall import Firewall
 from .server import make_app
 from .service import Service
 from .store import Store, StoreError
-from .userspace import UserspaceDevice
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state-dir", type=Path, metavar="DIR", help=f"holds keys; default: {STATE_DIRECTORY}/INTERFACE"
     )
+    parser.add_argument(
+        "--driver",
+        choices=driver.DRIVERS,
+        default=driver.AUTO,
+        help="what carries the packets; userspace is wireguard-go, auto the kernel where it can; default: %(default)s",
+    )
     parser.add_argument("--wireguard-go", type=Path, metavar="PATH", help="default: the one on PATH")
     parser.add_argument(
         "--uapi-dir",
@@ -96,8 +101,14 @@ async def _main(args: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     binary = args.wireguard_go or Path(shutil.which("wireguard-go") or "wireguard-go")
-    daemon.preflight(binary)
     directory = args.state_dir or STATE_DIRECTORY / args.interface
+    device = await driver.make_device(
+        args.driver,
+        args.interface,
+        binary=binary,
+        uapi_directory=args.uapi_dir,
+        crash_log=directory / "wireguard-go.log",
+    )
     store = Store(directory)
     store.prepare()
     identity = Path(args.bundle) if args.bundle and Path(args.bundle).is_dir() else None
@@ -107,12 +118,6 @@ async def _main(args: argparse.Namespace) -> None:
         store.save_bundle(bundle)
     listener = _listener(args.listen or bundle.listen)
     warnings = forwarding.enable()
-    device = UserspaceDevice(
-        args.interface,
-        binary=binary.absolute(),
-        uapi_directory=args.uapi_dir,
-        crash_log=directory / "wireguard-go.log",
-    )
     service = Service(device, store, Firewall(args.interface), warnings)
     runner = web.AppRunner(
         make_app(service),

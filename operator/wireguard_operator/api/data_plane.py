@@ -37,6 +37,7 @@ class Implementation(StrEnum):
     """What carries the packets."""
 
     AUTO = "Auto"
+    KERNEL = "Kernel"
     USERSPACE = "Userspace"
 
 
@@ -167,7 +168,8 @@ class DataPlane(Model):
     type: DataPlaneType = DataPlaneType.POD
     """Pod: the operator makes pods and a Service. Host: an agent on a Linux host or router outside the cluster."""
     implementation: Implementation = Implementation.AUTO
-    """Userspace: wireguard-go. Auto: the best that the node has."""
+    """Kernel: the node's module. Userspace: wireguard-go. Auto: the module where the node has one, else wireguard-go.
+    On hosts the agent's option --driver says it."""
     host: HostDataPlane | None = None
     """Settings of type Host."""
     service: ServiceSettings = ServiceSettings()

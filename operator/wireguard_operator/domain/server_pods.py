@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from ..api.data_plane import ServiceType
+from ..api.data_plane import Implementation, ServiceType
 from ..api.server import WireGuardServer
 from .secrets import MANAGED_BY, MANAGER, SERVER_LABEL, agent_secret_of, boot_secret_name, owner_reference
 
@@ -150,6 +150,7 @@ def covers(actual: object, wanted: object) -> bool:
 def _container(server: WireGuardServer, image: str) -> Object:
     key = str(server.key)
     probe = {"tcpSocket": {"port": AGENT_PORT}}
+    implementation = server.spec.data_plane.implementation
     container: Object = {
         "name": "agent",
         "image": image,
@@ -161,6 +162,7 @@ def _container(server: WireGuardServer, image: str) -> Object:
             f"--state-dir={STATE_DIRECTORY}",
             f"--listen=[::]:{AGENT_PORT}",
             "--on-exit=remove",
+            f"--driver={implementation.value.lower()}",
         ],
         "ports": [
             {"name": "wireguard", "containerPort": server.spec.listen_port, "protocol": "UDP"},
@@ -182,9 +184,10 @@ def _container(server: WireGuardServer, image: str) -> Object:
             {"name": "memory", "mountPath": STATE_DIRECTORY, "subPath": "state"},
             {"name": "memory", "mountPath": "/run/wireguard", "subPath": "sockets"},
             {"name": "memory", "mountPath": "/tmp", "subPath": "tmp"},  # noqa: S108 - the container's own
-            {"name": "tun", "mountPath": "/dev/net/tun"},
         ],
     }
+    if _needs_tun(server):
+        container["volumeMounts"].append({"name": "tun", "mountPath": "/dev/net/tun"})
     resources = {kind: dict(amounts) for kind, amounts in server.spec.data_plane.resources if amounts}
     if resources:
         container["resources"] = resources
@@ -197,12 +200,19 @@ def _volumes(server: WireGuardServer) -> list[Object]:
         {"secret": {"name": boot_secret_name(name, part), "optional": True, "items": [_item(part)]}}
         for part in range(BOOT_PARTS)
     ]
-    return [
+    volumes: list[Object] = [
         {"name": "identity", "secret": {"secretName": agent_secret_of(server), "defaultMode": 0o400}},
         {"name": "boot", "projected": {"sources": parts, "defaultMode": 0o400}},
         {"name": "memory", "emptyDir": {"medium": "Memory"}},
-        {"name": "tun", "hostPath": {"path": "/dev/net/tun", "type": "CharDevice"}},
     ]
+    if _needs_tun(server):
+        volumes.append({"name": "tun", "hostPath": {"path": "/dev/net/tun", "type": "CharDevice"}})
+    return volumes
+
+
+def _needs_tun(server: WireGuardServer) -> bool:
+    """Whether wireguard-go may come to work: a node without the device then keeps the pod from starting."""
+    return server.spec.data_plane.implementation is not Implementation.KERNEL
 
 
 def _item(part: int) -> Object:

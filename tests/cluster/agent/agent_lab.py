@@ -145,9 +145,9 @@ class Agent:
         self.process: subprocess.Popen[bytes] | None = None
         self.context = self.pki.client_context(directory, self.pki.issue(protocol.CONTROLLER_NAME, Usage.CONTROLLER))
 
-    def start(self, *options: str, bundle: bool = True, listen: bool = True) -> None:
+    def start(self, *options: str, bundle: bool = True, listen: bool = True, driver: str = "userspace") -> None:
         """Start the process; ``request`` waits for it, because the socket is open already."""
-        command = [sys.executable, "-m", "wireguard_operator.agent.main", *options]
+        command = [sys.executable, "-m", "wireguard_operator.agent.main", "--driver", driver, *options]
         command += ["--interface", self.interface, "--state-dir", str(self.state)]
         command += ["--wireguard-go", str(self.lab.binary)]
         command += ["--listen", f"fd://{self.socket.fileno()}"] if listen else []

@@ -93,3 +93,16 @@ def test_what_others_add_is_no_drift_and_what_they_change_is() -> None:
         spoilt = copy.deepcopy(have)
         spoil(spoilt)
         assert not server_pods.covers(spoilt, wanted)
+
+
+@pytest.mark.parametrize(
+    ("implementation", "option", "tun"),
+    [(None, "auto", True), ("Auto", "auto", True), ("Userspace", "userspace", True), ("Kernel", "kernel", False)],
+)
+def test_the_implementation_is_the_agent_s_driver_and_only_the_kernel_s_needs_no_tun_device(
+    implementation: str | None, option: str, tun: bool
+) -> None:
+    plane = {"implementation": implementation} if implementation else {}
+    assert f"--driver={option}" in container(**plane)["args"]
+    assert any(mount["name"] == "tun" for mount in container(**plane)["volumeMounts"]) is tun
+    assert any(volume["name"] == "tun" for volume in pods(**plane)["spec"]["template"]["spec"]["volumes"]) is tun

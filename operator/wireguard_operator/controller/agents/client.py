@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import ssl
 import tempfile
 import time
@@ -22,6 +23,8 @@ T = TypeVar("T")
 TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
 COMPRESSED_BYTES = 1024
 """Deltas of that size are compressed; snapshots are as they come."""
+MESSAGE_LENGTH = 500
+"""The most that is quoted of an agent's message."""
 
 
 class AgentError(Exception):
@@ -64,6 +67,15 @@ def tls_context(own: Certificate, authority: str) -> ssl.SSLContext:
         path.write_text(own.certificate + own.private_key)
         context.load_cert_chain(path)
     return context
+
+
+def _message(data: bytes) -> str:
+    """What an agent says of an error (``agent.protocol``): it holds no secret, and is for people."""
+    try:
+        said = json.loads(data)["message"]
+    except (ValueError, TypeError, KeyError):
+        return ""
+    return str(said)[:MESSAGE_LENGTH]
 
 
 class AgentClient:
@@ -141,7 +153,8 @@ class AgentClient:
                 if answer.status == 403:
                     raise AgentRefused(f"the agent at {self._url} does not accept this controller's certificate")
                 if answer.status != 200:
-                    raise AgentError(f"the agent at {self._url} answered {answer.status} to {method} {path}")
+                    said = _message(data) or f"answered {answer.status} to {method} {path}"
+                    raise AgentError(f"the agent at {self._url}: {said}")
         except aiohttp.ClientConnectorCertificateError as error:
             raise AgentRefused(
                 f"the agent at {self._url} does not show a certificate for {self._name}; "
