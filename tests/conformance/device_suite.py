@@ -316,6 +316,23 @@ class DeviceConformance:
         assert (lost, after.last_handshake, after.endpoint) == (0, before.last_handshake, before.endpoint)
         await heir.close(remove=False)
 
+    async def test_a_peer_that_is_cut_carries_nothing_and_keeps_its_counters(
+        self, device: Device, interface: Interface, lab: Lab
+    ) -> None:
+        await device.ensure(interface)
+        client, (other,) = lab.make_client(), make_peers(1)
+        await device.apply((client.peer, other), ())
+        await lab.reach()
+        before = (await device.dump()).peers[client.keys.public]
+        await device.cut((client.keys.public, make_peers(2)[1].public_key))
+        assert not lab.client.ping("10.8.0.1", 1)
+        after = (await device.dump()).peers
+        assert after.keys() == {client.keys.public, other.public_key}
+        assert after[client.keys.public].allowed_ips == () and after[other.public_key].allowed_ips == other.allowed_ips
+        assert after[client.keys.public].rx_bytes >= before.rx_bytes > 0
+        await device.apply((client.peer,), ())
+        await lab.reach()
+
     async def test_closing_with_remove_ends_the_interface_and_once_more_does_nothing(
         self, device: Device, interface: Interface, lab: Lab, name: str
     ) -> None:

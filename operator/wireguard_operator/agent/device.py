@@ -75,6 +75,13 @@ class Device(Protocol):
         """
         ...
 
+    async def cut(self, public_keys: Sequence[str]) -> None:
+        """Take all allowed IPs from peers: from here on no packet passes, and their counters can still be read.
+
+        No error for peers that are not there. Takes no time that grows with the number of the others.
+        """
+        ...
+
     async def dump(self) -> DeviceDump:
         """Peers with counters. Raises DeviceGoneError when there is no device."""
         ...

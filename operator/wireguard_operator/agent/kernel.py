@@ -97,6 +97,12 @@ class KernelDevice:
         index, _ = await self._present()
         return await self._in_thread(lambda connection: _apply(connection, index, upsert, remove))
 
+    async def cut(self, public_keys: Sequence[str]) -> None:
+        """See ``Device.cut``."""
+        index, _ = await self._present()
+        changes = [wgnetlink.cut(key) for key in public_keys]
+        await self._in_thread(lambda connection: _send_all(connection, index, changes))
+
     async def dump(self) -> DeviceDump:
         """See ``Device.dump``."""
         index, life = await self._present()

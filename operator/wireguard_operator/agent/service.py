@@ -256,6 +256,8 @@ class Service:
         try:
             final: tuple[PeerCounters, ...] = ()
             if remove:
+                # First the end of the traffic: to look at 10,000 peers for the last counters takes its time.
+                await self._device.cut(remove)
                 dump = await self._device.dump()
                 self._observe(dump)
                 final = tuple(counters_of(dump.peers[key]) for key in remove if key in dump.peers)

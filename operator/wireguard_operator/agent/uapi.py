@@ -73,6 +73,13 @@ def remove_lines(public_key: str) -> Iterator[str]:
     yield "remove=true"
 
 
+def cut_lines(public_key: str) -> Iterator[str]:
+    """A peer without any allowed IP; no error when it is not there."""
+    yield f"public_key={decode_key(public_key).hex()}"
+    yield "update_only=true"
+    yield "replace_allowed_ips=true"
+
+
 def kick_lines(public_key: str, endpoint: str) -> Iterator[str]:
     """An endpoint, and keepalive on and off again: the first one makes the device shake hands at once."""
     key = f"public_key={decode_key(public_key).hex()}"

@@ -83,6 +83,10 @@ class UserspaceDevice:
             await self._set([line for key in refused for line in uapi.remove_lines(key)])
         return refused
 
+    async def cut(self, public_keys: Sequence[str]) -> None:
+        """See ``Device.cut``."""
+        await self._set([line for key in public_keys for line in uapi.cut_lines(key)])
+
     async def dump(self) -> DeviceDump:
         """See ``Device.dump``."""
         process, reply = await self._call(uapi.GET)

@@ -73,6 +73,12 @@ def removal(public_key: str) -> Change:
     return Change(public_key, (_nested(attribute(KEY, decode_key(public_key)) + flags),))
 
 
+def cut(public_key: str) -> Change:
+    """A peer without any allowed IP; no error when it is not there. Raises InvalidKeyError."""
+    flags = attribute(FLAGS, U32.pack(_UPDATE_ONLY | _REPLACE_ALLOWED))
+    return Change(public_key, (_nested(attribute(KEY, decode_key(public_key)) + flags),))
+
+
 def kick(public_key: str, endpoint: str) -> Change:
     """An endpoint, and keepalive on and off again: the first one makes the device shake hands at once.
 

@@ -44,6 +44,11 @@ def test_a_peer_is_removed_without_being_made_first() -> None:
     assert part == attribute(0x8000, attribute(1, RAW) + attribute(3, struct.pack("=I", 1 | 4)))
 
 
+def test_a_peer_that_is_cut_is_neither_made_nor_given_an_allowed_ip() -> None:
+    (part,) = wgnetlink.cut(KEY).parts
+    assert part == attribute(0x8000, attribute(1, RAW) + attribute(3, struct.pack("=I", 2 | 4)))
+
+
 def test_a_kick_leaves_no_keepalive() -> None:
     (part,) = wgnetlink.kick(KEY, "192.0.2.1:51820").parts
     first, second = list(attributes(part, 0, len(part)))

@@ -45,6 +45,7 @@ class FakeDevice:
         self.applied: list[tuple[list[str], list[str]]] = []
         self.kicked: dict[str, str] = {}
         self.closed: list[bool] = []
+        self.dumps: list[dict[str, DumpedPeer]] = []
         self._lost = asyncio.Event()
 
     def die(self) -> None:
@@ -78,8 +79,14 @@ class FakeDevice:
                 self.peers[new.public_key] = replace(old, allowed_ips=new.allowed_ips, preshared_key=new.preshared_key)
         return {new.public_key: "refused" for new in upsert if new.public_key in self.bad}
 
+    async def cut(self, public_keys: Sequence[str]) -> None:
+        for key in public_keys:
+            if key in self.peers:
+                self.peers[key] = replace(self.peers[key], allowed_ips=())
+
     async def dump(self) -> DeviceDump:
         self._require_life()
+        self.dumps.append(dict(self.peers))
         return DeviceDump(await self.identity(), None, 51820, dict(self.peers))
 
     async def route(self, prefixes: frozenset[str]) -> dict[str, str]:
@@ -185,6 +192,13 @@ async def test_final_counters_are_of_the_moment_before_the_removal(service: Serv
     assert [(final.public_key, final.rx_bytes) for final in ack.final] == [(peer(2).public_key, 100)]
     ack = await service.snapshot(Snapshot(3, INTERFACE, (peer(4),)))
     assert [(final.public_key, final.rx_bytes) for final in ack.final] == [(peer(3).public_key, 200)]
+
+
+async def test_traffic_ends_before_the_last_counters_are_looked_for(service: Service, device: FakeDevice) -> None:
+    ack = await service.snapshot(Snapshot(1, INTERFACE, (peer(2), peer(3))))
+    await service.delta(delta(ack.applied, remove=[peer(2).public_key]))
+    assert device.dumps[-1][peer(2).public_key].allowed_ips == ()
+    assert device.dumps[-1][peer(3).public_key].allowed_ips == peer(3).allowed_ips
 
 
 async def test_the_state_is_on_disk_before_the_device_is_touched(

@@ -39,6 +39,22 @@ def test_a_peer_is_removed_without_being_made_first() -> None:
     assert list(uapi.remove_lines(KEY)) == [f"public_key={HEX}", "update_only=true", "remove=true"]
 
 
+def test_a_peer_that_is_cut_is_neither_made_nor_given_an_allowed_ip() -> None:
+    assert list(uapi.cut_lines(KEY)) == [f"public_key={HEX}", "update_only=true", "replace_allowed_ips=true"]
+
+
+def test_a_reader_takes_what_did_not_change_from_its_last_reply() -> None:
+    one, two = f"public_key={HEX}\nrx_bytes=1\n", f"public_key={'ab' * 32}\nrx_bytes=2\n"
+    reader = uapi.Reader()
+    first = reader.read(f"private_key={HEX}\nlisten_port=5\n{one}{two}errno=0\n\n".encode())
+    second = reader.read(f"listen_port=6\n{two.replace('=2', '=3')}{one}errno=0\n\n".encode())
+    (key, changed) = first.peers
+    assert second.peers[key] is first.peers[key]
+    assert (first.peers[changed].rx_bytes, second.peers[changed].rx_bytes) == (2, 3)
+    assert (second.private_key, second.listen_port) == (None, 6)
+    assert reader.read(b"errno=0\n\n").peers == {}
+
+
 def test_a_kick_leaves_no_keepalive() -> None:
     lines = list(uapi.kick_lines(KEY, "[2001:db8::1]:51820"))
     assert "endpoint=[2001:db8::1]:51820" in lines
