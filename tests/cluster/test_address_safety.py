@@ -11,7 +11,7 @@ import pytest
 from isp import API_VERSION, apply_server
 
 from tools.lab import Lab, LabError
-from wireguard_operator.kube.client import KubeClient, list_all
+from wireguard_operator.kube.client import KubeClient, walk
 from wireguard_operator.kube.resources import BLOCKS, PEERS
 
 PEERS_MADE, PEERS_DELETED = 2000, 200
@@ -56,7 +56,7 @@ class Witness:
         """UID by address, now. Fails when an address has gone from one peer to another, which the rest forbids."""
         held = {
             address: allocation["uid"]
-            for block in await list_all(self._client, BLOCKS, self._namespaces)
+            async for block in walk(self._client, BLOCKS, self._namespaces)
             for address, allocation in (block["spec"].get("allocations") or {}).items()
         }
         for address, uid in held.items():
@@ -85,7 +85,7 @@ async def settle(client: KubeClient, witness: Witness, lab: Lab) -> dict[str, di
     deadline = time.monotonic() + SECONDS
     while True:
         held = await witness.held()
-        peers = {p["metadata"]["uid"]: p for p in await list_all(client, PEERS, (lab.namespace,))}
+        peers = {p["metadata"]["uid"]: p async for p in walk(client, PEERS, (lab.namespace,))}
         waiting = [uid for uid, p in peers.items() if p["status"].get("phase") != "Inactive"]
         leaked = [address for address, uid in held.items() if uid not in peers]
         if not waiting and not leaked:

@@ -174,24 +174,26 @@ class KubeClient:
         return parsed
 
 
-async def list_all(
+async def walk(
     client: KubeClient,
     kind: ResourceType,
     namespaces: tuple[str, ...],
     *,
     labels: str = "",
     metadata_only: bool = False,
-) -> list[Object]:
-    """Every object of ``namespaces`` (empty: of the cluster), begun again when a page has expired."""
+) -> AsyncIterator[Object]:
+    """Every object of ``namespaces`` (empty: of the cluster), a page in memory at a time.
+
+    When a page has expired the walk begins again, so an object may come twice.
+    """
     while True:
         try:
-            return [
-                item
-                for namespace in namespaces or (None,)
-                async for item in client.list(kind, namespace, labels=labels, metadata_only=metadata_only)
-            ]
+            for namespace in namespaces or (None,):
+                async for item in client.list(kind, namespace, labels=labels, metadata_only=metadata_only):
+                    yield item
         except Expired:
             continue
+        return
 
 
-__all__ = ["FIELD_MANAGER", "KubeClient", "Object", "Observer", "list_all"]
+__all__ = ["FIELD_MANAGER", "KubeClient", "Object", "Observer", "walk"]

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from ...api.base import Key
+from ...api.base import Key, share_field_sets
 from ...api.peer import PeerStatus, WireGuardPeer
 from ...api.server import WireGuardServer
 from ...domain import server_status, usage
@@ -329,7 +329,9 @@ def _binding(status: PeerStatus) -> Key | None:
 
 def _parse(kind: type[T], body: Object) -> T | None:
     try:
-        return kind.model_validate(body)
+        parsed = kind.model_validate(body)
+        share_field_sets(parsed)
+        return parsed
     except (ValidationError, OverflowError) as error:
         # The CRD refuses such objects; one that is older than the CRD must not stop the others.
         meta = body.get("metadata", {})

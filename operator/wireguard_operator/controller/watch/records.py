@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from pydantic_core import from_json
 
-from ...api.base import Key, Resource
+from ...api.base import Key, Resource, share_field_sets
 from ...api.peer import PeerStatus, Traffic, WireGuardPeer
 from ...api.server import ServerStatus, WireGuardServer
 from ...domain import events, peer_status, server_status
@@ -153,7 +153,9 @@ class PeerRecord:
         if version_of(answer) > max(self.version, self.status_version):
             status = answer.get("status", {})
             self.status, self.status_version = status, version_of(answer)
-            self.peer = self.peer.model_copy(update={"status": PeerStatus.model_validate(status)})
+            parsed = PeerStatus.model_validate(status)
+            share_field_sets(parsed)
+            self.peer = self.peer.model_copy(update={"status": parsed})
 
     def news(self, before: dict[str, Any], after: dict[str, Any]) -> list[News]:
         """What is worth an Event about the difference of two statuses."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
 
 from ...api.base import Key
 from ...domain.secrets import SELECTOR
-from ...kube.client import KubeClient, Object, list_all
+from ...kube.client import KubeClient, Object, walk
 from ...kube.errors import Forbidden, KubeError, NotFound
 from ...kube.resources import BLOCKS, CHILDREN, NAMESPACES, PEERS, SECRETS, SERVERS, ResourceType
 from ..metrics.process import Metrics
@@ -56,17 +56,17 @@ class Sweep:
             try:
                 await self._see_namespaces()
                 # A choice of server that was made just before a crash stands in a block only.
-                for body in await self._list(BLOCKS):
+                async for body in self._walk(BLOCKS):
                     self._see_seats(body)
                 # Secrets first: a peer whose Secret were not known yet would be given new keys.
-                for body in await self._list(SECRETS):
+                async for body in self._walk(SECRETS):
                     self._cache.see_secret(body)
                 for kind in CHILDREN:
-                    for body in await self._list(kind):
+                    async for body in self._walk(kind):
                         self._cache.see_child(kind, body)
-                for body in await self._list(SERVERS):
+                async for body in self._walk(SERVERS):
                     self._cache.see_server(body)
-                for body in await self._list(PEERS):
+                async for body in self._walk(PEERS):
                     self._cache.see_peer(body)
             except KubeError as error:
                 logger.warning("cannot read the objects yet, trying again in %.0f s: %s", FIRST_RETRY, error)
@@ -118,7 +118,7 @@ class Sweep:
     async def _see_namespaces(self) -> None:
         """Of the whole cluster there is a watch; of single namespaces each is asked for."""
         if not self._namespaces:
-            for body in await list_all(self._client, NAMESPACES, ()):
+            async for body in walk(self._client, NAMESPACES, ()):
                 self._cache.see_namespace(body)
         for name in self._namespaces:
             try:
@@ -154,15 +154,19 @@ class Sweep:
     ) -> dict[str, int]:
         """Lose what is not there any more; the resource version of what is there to stay, by UID."""
         # ``known`` was taken before the list, so that what is made meanwhile is not mistaken for a ghost.
-        metas = [body["metadata"] for body in await self._list(kind, metadata_only=True)]
-        there = {meta["uid"] for meta in metas}
+        there, staying = set[str](), dict[str, int]()
+        async for body in self._walk(kind, metadata_only=True):
+            meta = body["metadata"]
+            there.add(meta["uid"])
+            if not meta.get("deletionTimestamp"):
+                staying[meta["uid"]] = int(meta["resourceVersion"])
         for key, uid in known.items():
             if uid not in there:
                 logger.info("%s %s was deleted unseen", kind.plural, key)
                 self._metrics.ghost(kind.plural)
                 lose(key, uid)
-        return {meta["uid"]: int(meta["resourceVersion"]) for meta in metas if not meta.get("deletionTimestamp")}
+        return staying
 
-    async def _list(self, kind: ResourceType, *, metadata_only: bool = False) -> list[Object]:
+    def _walk(self, kind: ResourceType, *, metadata_only: bool = False) -> AsyncIterator[Object]:
         labels = SELECTOR if kind in (SECRETS, *CHILDREN) else ""
-        return await list_all(self._client, kind, self._namespaces, labels=labels, metadata_only=metadata_only)
+        return walk(self._client, kind, self._namespaces, labels=labels, metadata_only=metadata_only)
