@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from agent_lab import Agent, Lab, eventually, unique
 
-AGENT = (sys.executable, "-m", "wireguard_operator.agent.main")
+AGENT = (sys.executable, "-m", "wireguard_operator.agent.main", "--driver", "userspace")
 
 
 def start(lab: Lab, *options: str, prefix: tuple[str, ...] = (), bundle: str | None = None) -> tuple[int, str]:

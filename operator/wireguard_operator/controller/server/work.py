@@ -198,7 +198,9 @@ class ServerWork:
     async def save_boot(self, server: ServerRecord) -> None:
         """Have what a new pod boots from be what the agent holds. Raises KubeError."""
         held = self._link.acknowledged()
-        if held is not None and server.server.metadata.deletion_timestamp is None:
+        going = server.server.metadata.deletion_timestamp is not None
+        # In a namespace that goes nothing can be made any more.
+        if held is not None and not going and not self._cache.namespace(server.key.namespace).terminating:
             await self._boot.save(server.server, *held)
 
     def agent_failed(self, server: ServerRecord, error: AgentError) -> None:
