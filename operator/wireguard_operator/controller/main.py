@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -21,6 +21,7 @@ import kopf
 from ..domain.certificates import expiry_of
 from ..kube.client import KubeClient
 from ..kube.errors import KubeError
+from . import memory
 from .agents import authority
 from .health import Health
 from .lease import Lease
@@ -41,6 +42,9 @@ from .writes.secret_store import SecretStore
 from .writes.status_writer import StatusWriter
 
 logger = logging.getLogger(__name__)
+
+FIRST_LOOK_SECONDS = 10.0
+"""The longest that the watches wait for the first look at all peers; 10,000 take three seconds."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -138,6 +142,7 @@ class LeaseLost(Exception):
 
 
 async def _main(settings: Settings) -> None:
+    memory.begin()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -195,10 +200,14 @@ async def _main(settings: Settings) -> None:
         async with asyncio.TaskGroup() as group:
             work = [group.create_task(services.statuses.work()) for _ in range(settings.status_workers)]
             work.append(group.create_task(events.work()))
+            work.append(group.create_task(memory.keep()))
             work.append(group.create_task(services.placer.run()))
             work.append(group.create_task(sweep.repeat(settings.sweep_interval)))
             if keeping is not None:
                 work.append(group.create_task(_end_with(keeping, supervisor)))
+            # The watches list everything once more. What is known already comes first: it is what tunnels depend on.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(_before(supervisor.first_look(), stop), FIRST_LOOK_SECONDS)
             await _watch(settings, cache, sweep, stop)
             for task in work:
                 task.cancel()

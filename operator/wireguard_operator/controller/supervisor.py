@@ -28,6 +28,10 @@ class Supervisor:
             self._pipeline(key).server_changed()
         services.placer.wake()
 
+    async def first_look(self) -> None:
+        """Return when every server that was there at the start has looked at its peers once."""
+        await asyncio.gather(*(pipeline.looked.wait() for pipeline in list(self._pipelines.values())))
+
     async def close(self) -> None:
         """Stop all work. The devices go on as they are."""
         self._services = None

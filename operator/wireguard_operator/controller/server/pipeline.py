@@ -53,6 +53,8 @@ class Pipeline:
         self._deadlines = Deadlines(services.clock, self.peer_changed)
         self._own_changed = True
         self._work: ServerWork | None = None
+        self.looked = asyncio.Event()
+        """Everybody who may be on the device has been looked at once, if there is anything to look with."""
         self.is_over = False
         """Nothing is done any more, since there is neither the server nor a peer that names it."""
         self._mark(services.cache.peers_of(server), wake=True)
@@ -119,6 +121,8 @@ class Pipeline:
                 # A mistake of ours must not end the work on this server for good.
                 logger.exception("server %s: a turn failed", self._key)
                 well = False
+            if self._work is None or self._work.has_looked():
+                self.looked.set()
             seconds = time.monotonic() - began
             self._services.metrics.turn(seconds)
             if self._retry is not None:

@@ -106,6 +106,10 @@ class ServerWork:
         """Whether the agent has acknowledged all that is wanted."""
         return self._ready is not None and self._link.is_settled()
 
+    def has_looked(self) -> bool:
+        """Whether all who may be on the device have been looked at, or the server is in no state to do so."""
+        return self._complete or self._ready is None
+
     def is_rotating(self) -> bool:
         """Whether a peer's new key waits to be used."""
         return bool(self._provisioner.rotating)
