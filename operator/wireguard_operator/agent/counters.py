@@ -8,7 +8,7 @@ somebody reads page by page comes again on a later page.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from .device import DumpedPeer
 from .protocol import PeerCounters
@@ -40,6 +40,11 @@ class ChangeLog:
                 self._last.pop(key, None)
                 self._count += 1
                 self._last[key] = self._count, peer
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Peers were taken off the device, and their last counters have been told."""
+        for key in keys:
+            self._last.pop(key, None)
 
     def since(self, cursor: str | None, most: int) -> tuple[str, tuple[PeerCounters, ...], bool]:
         """The next cursor, ``most`` of the peers that changed after ``cursor``, and whether there are more.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,11 @@ class Journal:
             if os.write(descriptor, line) != len(line):
                 raise OSError(None, "the disk took a part of a line only")
             os.fsync(descriptor)
+        except OSError:
+            # The change is not made; it must not come back with a restart.
+            with suppress(OSError):
+                os.ftruncate(descriptor, self._size)
+            raise
         finally:
             os.close(descriptor)
         self._size += len(line)
@@ -84,6 +90,9 @@ class Journal:
                 return None
             delta = line.delta
             if delta.base != Applied(revision, digest):
+                if delta.revision > revision:
+                    logger.error("%s lacks the change before revision %d", self._path, delta.revision)
+                    return None
                 continue
             state.apply(Delta(delta.interface, delta.upsert, delta.remove))
             revision, digest = delta.revision, line.digest

@@ -103,6 +103,7 @@ class Service:
         state = DesiredState(request.interface, request.peers)
         async with self._lock:
             await asyncio.to_thread(self._store.save_state, request.revision, state)
+            self._current = False
             self._revision = request.revision
             self._hold(state)
             final = await self._reconcile()
@@ -170,7 +171,11 @@ class Service:
             last = time.monotonic()
             try:
                 async with self._lock:
-                    await self._reconcile()
+                    try:
+                        await self._reconcile()
+                    except DeviceError:
+                        self._current = False
+                        raise
                 await self._save_endpoints()
             except (DeviceError, StoreError) as error:
                 failures += 1
@@ -222,10 +227,12 @@ class Service:
         return tuple(text for version, text in sorted(self._warnings.items()) if version in versions)
 
     async def _reconcile(self) -> tuple[PeerCounters, ...]:
-        """Compare the device with the state and change what differs; the final counters of what went."""
+        """Compare the device with the state and change what differs; the final counters of what went.
+
+        Whoever asks during a look at a device that was as wanted is told that it is.
+        """
         state, admission = self._state, self._admission
         assert state is not None and admission is not None  # noqa: S101 - the callers look
-        self._current = False
         if self._firewall is not None:
             await self._firewall.ensure(state.interface)
         await self._device.ensure(state.interface)
@@ -275,6 +282,8 @@ class Service:
             if (endpoint := self._endpoints.pop(key, None)) is not None:
                 self._parted[key] = now + ONLINE_SECONDS, endpoint
         self._refused = await self._device.apply(upsert, remove) if upsert or remove else {}
+        # The next page of counters must not tell once more what the answer to the removal tells.
+        self._changes.forget(remove)
         # A client whose session was cut believes in it for 15 s; a handshake from our side ends that at once.
         back = [peer.public_key for peer in upsert if peer.public_key not in self._refused]
         if known := {key: self._parted.pop(key)[1] for key in back if key in self._parted}:
@@ -305,7 +314,8 @@ class Service:
 
     async def _lost_within(self, seconds: float) -> bool:
         try:
-            await asyncio.wait_for(self._device.lost(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._device.lost()
         except TimeoutError:
             return False
         return True

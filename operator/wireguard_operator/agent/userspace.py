@@ -150,7 +150,8 @@ class UserspaceDevice:
     async def _stop(self, process: daemon.Process) -> None:
         signal.pidfd_send_signal(self._pidfd, signal.SIGTERM)
         try:
-            await asyncio.wait_for(self._lost.wait(), STOP_SECONDS)
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._lost.wait()
         except TimeoutError:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         daemon.reap(process.pid)

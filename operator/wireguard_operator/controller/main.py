@@ -207,7 +207,8 @@ async def _main(settings: Settings) -> None:
                 work.append(group.create_task(_end_with(keeping, supervisor)))
             # The watches list everything once more. What is known already comes first: it is what tunnels depend on.
             with suppress(TimeoutError):
-                await asyncio.wait_for(_before(supervisor.first_look(), stop), FIRST_LOOK_SECONDS)
+                async with asyncio.timeout(FIRST_LOOK_SECONDS):
+                    await _before(supervisor.first_look(), stop)
             await _watch(settings, cache, sweep, stop)
             for task in work:
                 task.cancel()

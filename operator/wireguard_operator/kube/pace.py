@@ -12,8 +12,8 @@ import time
 
 DEFAULT_SECONDS = 1.0
 """When the answer does not say how long."""
-LONGEST_SECONDS = 10.0
-"""A Lease is held for 15 s, and has to be renewed by the same way."""
+LONGEST_SECONDS = 5.0
+"""A Lease has to be renewed by the same way within 10 s, or its holder ends."""
 SPREAD = 0.2
 """Of the pause: those who waited must not all come in the same moment."""
 
@@ -31,6 +31,5 @@ class Pace:
 
     async def wait(self) -> None:
         """Return when a request may be made."""
-        left = self._until - time.monotonic()
-        if left > 0:
+        while (left := self._until - time.monotonic()) > 0:  # noqa: ASYNC110 - somebody may ask for more meanwhile
             await asyncio.sleep(left * random.uniform(1, 1 + SPREAD))  # noqa: S311

@@ -125,3 +125,29 @@ def test_a_full_disk_is_told_and_the_next_change_is_whole(
     agent.change(DevicePeer("three", ()))
     assert agent.loads(tmp_path)
     assert b"three" in (tmp_path / "state.json").read_bytes()
+
+
+def test_a_line_whose_safety_was_not_told_does_not_come_back(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = Agent(store)
+
+    def fail(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", fail)
+        with pytest.raises(StoreError, match="Input/output error"):
+            agent.change(DevicePeer("two", ()))
+    agent.state.apply(Delta(remove=("two",)))
+    assert agent.loads(tmp_path)
+
+
+def test_a_line_that_is_lost_between_others_is_noticed(store: Store, tmp_path: Path) -> None:
+    agent = Agent(store)
+    for name in ("two", "three", "four"):
+        agent.change(DevicePeer(name, ()))
+    file = tmp_path / "changes.jsonl"
+    first, _, third = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(first + third)
+    assert store.load_state() is None

@@ -405,3 +405,44 @@ async def test_without_a_state_a_device_is_left_alone(service: Service, device: 
     assert (await service.counters(None)).peers == ()
     await service.close(remove=True)
     assert device.closed == [True]
+
+
+async def test_a_peer_that_is_removed_between_two_pages_is_not_on_the_next_one(
+    device: FakeDevice, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last counters were in the answer to the removal: they would be counted twice."""
+    monkeypatch.setattr(service_module, "PAGE_PEERS", 1)
+    ack = await service.snapshot(Snapshot(1, INTERFACE, (peer(2), peer(3), peer(4))))
+    for number in (2, 3, 4):
+        device.count(peer(number).public_key, 100)
+    first = await service.counters("")
+    assert first.more
+    known = {counters.public_key for counters in first.peers}
+    gone = next(peer(number).public_key for number in (2, 3, 4) if peer(number).public_key not in known)
+    ack = await service.delta(DeltaRequest(ack.applied, 2, None, (), (gone,)))
+    assert [counters.public_key for counters in ack.final] == [gone]
+    rest, page = set[str](), first
+    while page.more:
+        page = await service.counters(page.cursor, more=True)
+        rest |= {counters.public_key for counters in page.peers}
+    assert rest and gone not in rest
+
+
+async def test_a_look_after_the_device_is_no_reason_to_send_everything_again(
+    device: FakeDevice, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "RECONCILE_SECONDS", 0.01)
+    monkeypatch.setattr(service_module, "TICK_SECONDS", 0.01)
+    ack = await service.snapshot(Snapshot(1, INTERFACE, (peer(2),)))
+    seen: list[Applied | None] = []
+    looked, dump = asyncio.Event(), device.dump
+
+    async def watched() -> DeviceDump:
+        seen.append((await service.status()).applied)
+        looked.set()
+        return await dump()
+
+    monkeypatch.setattr(device, "dump", watched)
+    async with supervised(service), asyncio.timeout(3):
+        await looked.wait()
+    assert seen[0] == ack.applied

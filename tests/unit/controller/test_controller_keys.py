@@ -5,11 +5,11 @@ import base64
 
 import pytest
 
-from tests.unit.controller.world import World, refusing, serving
+from tests.unit.controller.world import World, refusing, serving, until
 from wireguard_operator.api.base import Key
 from wireguard_operator.domain.keys import generate_pair
 from wireguard_operator.kube.errors import Forbidden, KubeError, Unavailable
-from wireguard_operator.kube.resources import PEERS, SECRETS, SERVERS
+from wireguard_operator.kube.resources import PEERS, SECRETS, SERVERS, ResourceType
 
 
 async def test_a_server_s_lost_key_stays_lost_until_somebody_acts(world: World) -> None:
@@ -119,3 +119,45 @@ async def test_a_second_rotation_while_the_first_ends_leaves_the_key_in_use_its_
     await world.settle()
     assert world.status()["publicKey"] != second
     assert world.agent.allowed_ips[second] == ("10.8.0.2/32",)
+
+
+async def test_a_new_key_is_looked_for_from_the_beginning_of_its_rotation(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wireguard_operator.controller.server.pipeline.ROTATION_SECONDS", 0.05)
+    await serving(world, "alice")
+    await world.patch(PEERS, "alice", keyGeneration=1)
+    await world.settle()
+    second = world.status()["publicKey"]
+    assert world.agent.allowed_ips[second] == ()
+    world.agent.handshakes[second] = 1
+    await until(lambda: world.agent.allowed_ips.get(second) == ("10.8.0.2/32",))
+
+
+async def test_the_word_that_a_new_key_is_used_is_not_lost_on_a_peer_that_is_being_provided_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wireguard_operator.controller.server.pipeline.ROTATION_SECONDS", 3600)
+    await serving(world, "alice")
+    await world.patch(PEERS, "alice", keyGeneration=1)
+    await world.settle()
+    second = world.status()["publicKey"]
+    held, opened = asyncio.Event(), asyncio.Event()
+    called = world.kube._called
+
+    async def hold(verb: str, kind: ResourceType, name: str) -> None:
+        if (verb, kind) == ("replace", SECRETS):
+            held.set()
+            await opened.wait()
+        await called(verb, kind, name)
+
+    monkeypatch.setattr(world.kube, "_called", hold)
+    await world.patch(PEERS, "alice", client={"mtu": 1300})
+    async with asyncio.timeout(3):
+        await held.wait()
+    work = world.supervisor._pipelines[Key("isp", "berlin")]._work
+    assert work is not None
+    world.agent.handshakes[second] = 1
+    await work.read_counters(world.cache.servers[Key("isp", "berlin")])
+    opened.set()
+    await until(lambda: world.agent.allowed_ips[second] == ("10.8.0.2/32",))

@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 
 from tests.unit.controller.world import World, refusing, serving, until
+from wireguard_operator.api.base import Key
 from wireguard_operator.kube.client import Object
-from wireguard_operator.kube.errors import Unavailable
-from wireguard_operator.kube.resources import DEPLOYMENTS, EVENTS, PEERS, SECRETS, ResourceType
+from wireguard_operator.kube.errors import Forbidden, Unavailable
+from wireguard_operator.kube.resources import BLOCKS, DEPLOYMENTS, EVENTS, PEERS, SECRETS, SERVERS, ResourceType
 
 
 async def test_failures_in_one_batch_are_tried_again_though_the_next_batch_goes_well(
@@ -195,3 +196,113 @@ async def test_an_answer_that_cannot_be_understood_does_not_end_the_writing_of_e
     await world.patch(PEERS, "bob", enabled=False)
     await world.settle()
     assert world.notes("Disabled")
+
+
+async def test_batches_that_fail_in_turns_are_tried_again_with_pauses(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wireguard_operator.controller.server.intake.BATCH", 1)
+    await serving(world, "alice")
+    world.kube.refuse = refusing(SECRETS, "p", Unavailable("503"), "create")
+    for i in range(3):
+        await world.peer(f"p{i}")
+    await asyncio.sleep(0.3)
+    calls = world.kube.calls.count(("create", "secrets", "p0-wireguard"))
+    await asyncio.sleep(0.5)
+    assert world.kube.calls.count(("create", "secrets", "p0-wireguard")) - calls <= 0.5 / 0.05 * 1.5
+    world.kube.refuse = lambda *_: None
+    await world.settle(1)
+    assert all(world.reason(f"p{i}") == "Ready" for i in range(3))
+
+
+async def test_a_new_controller_cuts_though_no_secret_can_be_written(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wireguard_operator.controller.server.intake.BATCH", 1)
+    await serving(world, "p0", "p1", "p2")
+    await world.stop()
+    await world.patch(SERVERS, "berlin", dns=["10.8.0.1"])  # all configurations have to be written anew
+    await world.patch(PEERS, "p0", enabled=False)
+    world.kube.refuse = refusing(SECRETS, "p", Unavailable("503"), "replace")
+    await world.start()
+    await until(lambda: len(world.agent.addresses) == 2)
+
+
+async def test_a_place_becomes_free_though_the_first_try_to_give_it_back_fails(world: World) -> None:
+    await serving(world, "alice", maxPeers=1)
+    await world.peer("bob")
+    await world.settle()
+    assert world.reason("bob") == "ServerFull"
+    refusals = 1
+
+    def refuse(verb: str, kind: ResourceType, _: str) -> None:
+        nonlocal refusals
+        if (verb, kind) == ("replace", BLOCKS) and refusals:
+            refusals -= 1
+            raise Unavailable("503")
+
+    world.kube.refuse = refuse
+    await world.delete(PEERS, "alice")
+    await until(lambda: world.reason("bob") == "Ready")
+
+
+async def test_a_holder_of_an_address_about_whom_nothing_may_be_known_stops_nobody(world: World) -> None:
+    await serving(world, "alice")
+    await world.stop()
+    (block,) = [body for (kind, _), body in world.kube.objects.items() if kind == BLOCKS]
+    block["spec"]["allocations"]["10.8.0.77"] = {"uid": "theirs", "peer": "other/carol"}
+    await world.peer("bob")
+    world.kube.refuse = refusing(PEERS, "carol", Forbidden("namespace other is not ours", 403), "get")
+    await world.start()
+    await until(lambda: world.reason("bob") == "Ready")
+    assert world.held()["10.8.0.77"] == "theirs"
+
+
+async def test_a_mistake_in_a_server_s_report_does_not_end_the_work_on_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def report(*_: object) -> None:
+        raise RuntimeError("a mistake")
+
+    await serving(world, "alice")
+    monkeypatch.setattr("wireguard_operator.controller.server.work.ServerWork.report", report)
+    pipeline = world.supervisor._pipelines[Key("isp", "berlin")]
+    await world.peer("bob")
+    await world.settle()
+    assert world.reason("bob") == "Ready"
+    assert world.supervisor._pipelines[Key("isp", "berlin")] is pipeline
+
+
+async def test_what_took_no_change_of_the_device_is_not_measured_later(world: World) -> None:
+    await serving(world, "alice", "bob")
+    world.agent.down = True
+    await world.patch(PEERS, "bob", enabled=False)
+    await world.settle(0.3)
+    await world.patch(PEERS, "alice", description="nothing for the device")
+    await world.peer("carol")
+    await world.delete(PEERS, "carol")
+    await world.settle(0.3)
+    world.agent.down = False
+    await world.settle(1)
+    assert world.supervisor._pipelines[Key("isp", "berlin")]._told == {}
+
+
+async def test_work_that_is_told_to_stop_while_it_pauses_does_stop_though_it_is_woken_in_that_moment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await serving(world, "alice")
+    reached = world.agent._reached
+
+    async def slow() -> None:
+        await asyncio.sleep(0.06)  # a pause is as long as the turn before
+        await reached()
+
+    monkeypatch.setattr(world.agent, "_reached", slow)
+    pipeline = world.supervisor._pipelines[Key("isp", "berlin")]
+    pushes = world.agent.pushes
+    await world.peer("bob")
+    await until(lambda: world.agent.pushes > pushes)
+    await asyncio.sleep(0.01)
+    pipeline._urgent.set()
+    async with asyncio.timeout(1):
+        await world.supervisor.close()

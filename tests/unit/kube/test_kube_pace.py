@@ -10,10 +10,11 @@ from aiohttp import web
 from kubernetes.aio.client import Configuration
 
 from tests.unit.controller.world import until
+from wireguard_operator.controller import lease
 from wireguard_operator.kube import client as client_module
 from wireguard_operator.kube.client import KubeClient
 from wireguard_operator.kube.errors import TooManyRequests
-from wireguard_operator.kube.pace import LONGEST_SECONDS, Pace
+from wireguard_operator.kube.pace import LONGEST_SECONDS, SPREAD, Pace
 from wireguard_operator.kube.resources import PEERS
 
 
@@ -26,11 +27,13 @@ async def test_nobody_waits_before_somebody_asked_for_patience() -> None:
 async def test_no_pause_is_longer_than_a_lease_can_bear(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
 
+    pace = Pace()
+
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
+        pace._until = 0  # it is over
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    pace = Pace()
     pace.hold(3600)
     await pace.wait()
     assert LONGEST_SECONDS - 1 < pauses[0] <= LONGEST_SECONDS * 1.2
@@ -91,3 +94,17 @@ async def test_endless_refusals_are_an_error_in_the_end(monkeypatch: pytest.Monk
             await client.get(PEERS, "isp", "alice")
         assert len(server.times) == 2
     await runner.cleanup()
+
+
+async def test_who_waits_already_waits_for_the_next_refusal_as_well() -> None:
+    pace, began = Pace(), time.monotonic()
+    pace.hold(0.1)
+    waiting = asyncio.create_task(pace.wait())
+    await asyncio.sleep(0.05)
+    pace.hold(0.3)
+    await waiting
+    assert time.monotonic() - began >= 0.35
+
+
+def test_a_lease_is_renewed_in_time_after_the_longest_pause() -> None:
+    assert lease.RETRY + LONGEST_SECONDS * (1 + SPREAD) < lease.DEADLINE

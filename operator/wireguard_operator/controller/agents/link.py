@@ -3,7 +3,7 @@
 The controller keeps the whole desired state, and the public keys that changed since what the agent last acknowledged.
 While it is certain what the agent holds it sends deltas. After a failure it asks: an agent that stands where it stood
 goes on with deltas, one that has the very state already (equal digest) is sent nothing, any other one gets all of it,
-in parts, of which a broken link loses none that has arrived.
+in parts, of which a broken link loses none that has arrived, unless somebody was cut meanwhile.
 """
 
 from __future__ import annotations
@@ -179,6 +179,8 @@ class DeviceLink:
 
     async def _send_all(self, agent: AgentClient, status: AgentStatus, want: DesiredState) -> Ack:
         transfer, partial = self._transfer, status.partial
+        if any(key not in want.peers for key in self._changed):
+            transfer = None  # it would bring those onto the device who have been cut since
         if transfer is None or partial is None or partial.content != transfer.content:
             transfer, partial = await self._pack(want), None
         missing = [n for n in range(len(transfer.parts)) if partial is None or n not in partial.parts]

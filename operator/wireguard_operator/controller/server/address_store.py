@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -44,6 +44,8 @@ class AddressStore:
         self._reserved: tuple[Network, ...] = ()
         self._wishes: dict[str, tuple[Address, ...]] = {}
         self._server: WireGuardServer | None = None
+        self._freed = False
+        """Whether anything was given back since the last ``release`` that went well."""
 
     @property
     def is_loaded(self) -> bool:
@@ -134,14 +136,14 @@ class AddressStore:
                 return results
         raise Conflict(f"address blocks of {self._key()} are being changed by somebody else")
 
-    async def release(self, uids: set[str], until: datetime | None = None) -> bool:
+    async def release(self, uids: Set[str], until: datetime | None = None) -> bool:
         """Give back what the owners hold; whether that was anything. Raises KubeError."""
-        anything = False
         for _ in range(MAX_ROUNDS):
             for uid in uids:
-                anything |= self._give_back(uid, until)
+                self._freed |= self._give_back(uid, until)
             if await self._write():
-                return anything
+                freed, self._freed = self._freed, False
+                return freed
         raise Conflict(f"address blocks of {self._key()} are being changed by somebody else")
 
     def _give_back(self, uid: str, until: datetime | None = None) -> bool:

@@ -1,15 +1,16 @@
 """Peers that wait to be provided for, and the batch that is being provided for just now.
 
-A batch is a task of its own: its writes to the API server take time, and meanwhile peers must be cut. At most
-one is under way, so that nothing in the provisioner is used by two. It can be stopped at any moment, as a crash could
-stop it: its peers wait again, and what it had written by then is found.
+A batch is a task of its own: its writes to the API server take time, and meanwhile peers must be cut. It first gives
+back the addresses of those who have gone. At most one is under way, so that nothing in the provisioner is used by two.
+It can be stopped at any moment, as a crash could stop it: its peers wait again, and what it had written by then is
+found.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -51,10 +52,14 @@ class Intake:
         self._known: set[Key] = set()
         self._batch: dict[Key, PeerRecord] = {}
         self._task: asyncio.Task[Outcome] | None = None
+        self._dropped: set[Key] = set()
+        """Of the batch: those who need nothing any more."""
+        self._lost: list[PeerRecord] = []
 
     def add(self, record: PeerRecord) -> None:
         """The peer is to be provided for, once more if it is being so already."""
         self._waiting[record.key] = record
+        self._dropped.discard(record.key)
         known = self._is_known(record)
         # Who may be on the device first: nothing can be pushed before. Then who names its addresses, since others can
         # take any; then the older one.
@@ -69,6 +74,8 @@ class Intake:
         """The peer needs nothing any more."""
         self._waiting.pop(key, None)
         self._known.discard(key)
+        if key in self._batch:
+            self._dropped.add(key)
 
     def is_idle(self) -> bool:
         """Whether nobody waits or is being provided for."""
@@ -82,10 +89,6 @@ class Intake:
         """Whether the peer waits or is being provided for."""
         return key in self._waiting or key in self._batch
 
-    def uids(self) -> set[str]:
-        """Who is being provided for."""
-        return {record.uid for record in self._batch.values()}
-
     def has_known(self) -> bool:
         """Whether somebody who may be on the device has still to be looked at."""
         return bool(self._known) or any(map(self._is_known, self._batch.values()))
@@ -98,9 +101,12 @@ class Intake:
         self._known.clear()
         return waiting
 
-    def start(self, server: ServerRecord, ready: Ready) -> None:
-        """Begin with the next batch, unless one is under way or nobody waits."""
-        if self._task is not None or not self._waiting:
+    def start(self, server: ServerRecord, ready: Ready, leaving: Set[str] = frozenset()) -> None:
+        """Begin with the next batch, unless one is under way or nothing is to be done.
+
+        ``leaving``: UIDs whose addresses are given back first.
+        """
+        if self._task is not None or not (self._waiting or leaving):
             return
         batch = list[PeerRecord]()
         while self._line and len(batch) < BATCH:
@@ -108,8 +114,9 @@ class Intake:
             if record is not None:
                 self.drop(record.key)
                 batch.append(record)
+        self._dropped.clear()
         self._batch = {record.key: record for record in batch}
-        self._task = asyncio.create_task(self._provisioner.prepare(server, ready, batch))
+        self._task = asyncio.create_task(self._provisioner.prepare(server, ready, batch, leaving))
         self._task.add_done_callback(self._ended)
 
     def finished(self) -> Finished | None:
@@ -124,22 +131,33 @@ class Intake:
             raise
 
     async def stop(self) -> None:
-        """End the batch that is under way where it stands; its peers wait again."""
+        """End the batch that is under way where it stands; its peers wait again.
+
+        What one that has just ended came to counts no more than that of another one: it builds on what is no more.
+        """
         task, batch = self._task, self._batch
-        if task is None or task.done():
+        if task is None:
             return
-        task.remove_done_callback(self._ended)
-        task.cancel()
-        await asyncio.wait([task])
+        if not task.done():
+            task.remove_done_callback(self._ended)
+            task.cancel()
+            await asyncio.wait([task])
         if not task.cancelled():
             task.exception()  # it is told by the next try
         self._task, self._batch = None, {}
         self._again(batch.values())
+
+    def lost(self) -> list[PeerRecord]:
+        """Who was in a batch that came to nothing, and needs nothing any more or waits in another form."""
+        lost, self._lost = self._lost, []
+        return lost
 
     def _ended(self, _: asyncio.Task[Outcome]) -> None:
         self._wake()
 
     def _again(self, batch: Iterable[PeerRecord]) -> None:
         for record in batch:
-            if record.key not in self._waiting:
+            if record.key in self._waiting or record.key in self._dropped:
+                self._lost.append(record)
+            else:
                 self.add(record)

@@ -10,7 +10,7 @@ import asyncio
 from ...api.base import Key
 from ...domain.addresses import Holder
 from ...kube.client import KubeClient
-from ...kube.errors import NotFound
+from ...kube.errors import Forbidden, NotFound
 from ...kube.resources import PEERS
 from .address_store import AddressStore
 
@@ -42,6 +42,8 @@ class Orphans:
                 body = await self._client.get(PEERS, namespace, name)
         except NotFound:
             return False
+        except Forbidden:
+            return True  # a namespace that is not watched, say: it may well be there
         if body["metadata"]["uid"] != holder.uid:
             return False
         ref = body["spec"].get("serverRef") or body.get("status", {}).get("serverRef")

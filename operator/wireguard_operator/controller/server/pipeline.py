@@ -48,6 +48,9 @@ class Pipeline:
         self._delay = RETRY_FIRST
         self._retry: asyncio.TimerHandle | None = None
         self._dirty: set[Key] = set()
+        self._failed: set[Key] = set()
+        """Peers to be looked at again after the pause: not in every turn that others cause, or those that fail in turns
+        would be tried without any."""
         self._told: dict[Key, float] = {}
         """When (monotonic) a watch told of the change of a peer that is not carried out yet."""
         self._deadlines = Deadlines(services.clock, self.peer_changed)
@@ -97,8 +100,10 @@ class Pipeline:
                 await self._work.close()
 
     def _mark(self, peers: Set[Key], *, wake: bool) -> None:
-        self._dirty |= peers
-        if wake and peers:
+        if not wake:
+            self._failed |= peers
+        elif peers:
+            self._dirty |= peers
             self._wake.set()
 
     def _server(self) -> ServerRecord | None:
@@ -125,22 +130,35 @@ class Pipeline:
                 self.looked.set()
             seconds = time.monotonic() - began
             self._services.metrics.turn(seconds)
-            if self._retry is not None:
-                self._retry.cancel()  # or every change during an outage would add tries of its own
             if well:
-                if self._work is None or self._work.is_idle():
-                    self._delay = RETRY_FIRST
                 self.is_over = self._is_unneeded()
-            else:
-                self._retry = asyncio.get_running_loop().call_later(self._delay, self._wake.set)
-                self._delay = min(self._delay * 2, RETRY_LAST)
+            self._plan_retry(well=well and not self._failed)
             # Whatever the watches tell meanwhile costs one turn together; only a cut does not wait for others.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._urgent.wait(), min(seconds, GATHER_SECONDS))
+                async with asyncio.timeout(min(seconds, GATHER_SECONDS)):
+                    await self._urgent.wait()
             self._urgent.clear()
 
+    def _plan_retry(self, *, well: bool) -> None:
+        if not well:
+            if self._retry is None:  # or every change during an outage would add tries of its own
+                self._retry = asyncio.get_running_loop().call_later(self._delay, self._try_again)
+                self._delay = min(self._delay * 2, RETRY_LAST)
+            return
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        if self._work is None or self._work.is_idle():
+            self._delay = RETRY_FIRST
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._dirty |= self._failed
+        self._failed.clear()
+        self._wake.set()
+
     def _waiting(self) -> int:
-        return len(self._dirty) + (self._work.waiting() if self._work is not None else 0)
+        return len(self._dirty | self._failed) + (self._work.waiting() if self._work is not None else 0)
 
     def _leaving(self) -> int:
         return self._work.leaving() if self._work is not None else 0
@@ -189,7 +207,10 @@ class Pipeline:
             self._report_wanted.clear()
             server, work = self._server(), self._work
             if server is not None and work is not None and server.uid == work.uid:
-                work.report(server)
+                try:
+                    work.report(server)
+                except Exception:
+                    logger.exception("server %s: its status cannot be summed up", self._key)
             await asyncio.sleep(REPORT_SECONDS)
 
     def _without_server(self, dirty: set[Key]) -> bool:
@@ -211,9 +232,7 @@ class Pipeline:
 
     async def _read_counters(self) -> None:
         while True:
-            interval = self._services.settings.stats_interval
-            rotating = self._work is not None and self._work.is_rotating()
-            await asyncio.sleep(min(interval, ROTATION_SECONDS) if rotating else interval)
+            await self._until_counters_are_due()
             server, work = self._server(), self._work
             if server is None or work is None or server.uid != work.uid or not work.is_settled():
                 continue
@@ -227,6 +246,16 @@ class Pipeline:
                 # Nor may an agent that says what cannot be end it.
                 logger.exception("server %s: the counters cannot be read", self._key)
             self._report_wanted.set()
+
+    async def _until_counters_are_due(self) -> None:
+        left = self._services.settings.stats_interval
+        while left > 0:
+            # A rotation may begin at any time.
+            pause = min(left, ROTATION_SECONDS)
+            await asyncio.sleep(pause)
+            left -= pause
+            if self._work is not None and self._work.is_rotating():
+                return
 
     async def _save_boot(self) -> None:
         while True:

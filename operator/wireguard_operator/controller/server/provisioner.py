@@ -7,7 +7,7 @@ of the server changes.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -40,6 +40,8 @@ class Outcome:
     """When a peer has to be looked at again."""
     homeless: set[Key] = field(default_factory=set)
     """Peers with a selector that found no room here."""
+    released: Set[str] = frozenset()
+    """UIDs whose addresses were given back."""
 
 
 class Provisioner:
@@ -58,6 +60,8 @@ class Provisioner:
         """Peers whose former keys still work."""
         self._starved: set[Key] = set()
         """Peers that want something which others have."""
+        self.freed = False
+        """Whether addresses were given back of which nobody has been told."""
 
     def open(self, record: ServerRecord) -> None:
         """Settle which networks are in force. ``load`` comes first."""
@@ -94,11 +98,21 @@ class Provisioner:
         """Keep the addresses that the peer names from being given to others."""
         self.addresses.wish(record.uid, _wanted(record))
 
-    async def prepare(self, server: ServerRecord, ready: Ready, batch: Sequence[PeerRecord]) -> Outcome:
-        """Provide for a batch. Raises KubeError when nothing could be done."""
+    async def prepare(
+        self, server: ServerRecord, ready: Ready, batch: Sequence[PeerRecord], leaving: Set[str] = frozenset()
+    ) -> Outcome:
+        """Give back what the UIDs in ``leaving`` hold, and provide for a batch.
+
+        Raises KubeError when nothing could be done.
+        """
         outcome = Outcome()
         now = self._services.clock()
         rest_until = now + timedelta(seconds=self._services.settings.cool_down)
+        if leaving:
+            self.freed |= await self.addresses.release(leaving, rest_until)
+            outcome.released = leaving
+        if not batch:
+            return outcome
         requests = [Request(_holder(record), _wanted(record), _remembered(record)) for record in batch]
         results = await self.addresses.take(requests, server.server.spec.max_peers or MAX_PEERS, now, rest_until)
         seated = [record for record in batch if self._seat(record, results[record.uid], server, outcome)]
@@ -114,7 +128,8 @@ class Provisioner:
                 outcome.moments[record.key] = ring.previous.until
             else:
                 self.rotating.discard(record.key)
-            self.rotated.pop(record.key, None)
+            if ring.previous is None or self.rotated.get(record.key) != ring.current.public:
+                self.rotated.pop(record.key, None)  # else the word came meanwhile, and the next batch heeds it
         return outcome
 
     def _seat(
@@ -126,7 +141,7 @@ class Provisioner:
     ) -> bool:
         facts = record.facts
         # Who cannot have what it wants goes on with what it has: a wish that cannot be granted cuts nobody.
-        held = self.addresses.held_by(record.uid)
+        held = self.addresses.held_by(record.uid) if isinstance(result, AllocationError) else result
         facts.addresses = tuple(f"{address}/{address.max_prefixlen}" for address in held)
         if not isinstance(result, AllocationError):
             facts.address_problem = None

@@ -35,8 +35,9 @@ class Roster:
         self._unconfirmed: set[Key] = set()
         """Peers whose status is not right before the agent has said something."""
         self._refused: set[Key] = set()
-        self._leaving: dict[str, PeerRecord] = {}
-        """By public key: taken from the device as soon as the agent says so."""
+        self._leaving: dict[str, tuple[PeerRecord, bool]] = {}
+        """By public key: taken from the device as soon as the agent says so. And whether it carried traffic there,
+        which of the two keys of a rotation one does."""
         self._parted: list[PeerRecord] = []
         """Gone from this server for good, as soon as the agent says so."""
 
@@ -110,8 +111,8 @@ class Roster:
     def confirm(self, ack: Ack) -> list[PeerRecord]:
         """The agent has done what was wanted; the peers of which it said something new."""
         final = {counters.public_key: counters for counters in ack.final}
-        for public_key, record in self._leaving.items():
-            self._leave(record, final.get(public_key), ack.device)
+        for public_key, (record, carried) in self._leaving.items():
+            self._leave(record, final.get(public_key), ack.device, carried=carried)
         self._leaving.clear()
         errors = {holder: text for key, text in ack.errors.items() if (holder := self._claims.holder(key))}
         told = self._waiting(errors.keys() | self._refused)
@@ -132,8 +133,8 @@ class Roster:
             record.facts.settled = False
         if before != wanted or not record.facts.settled:
             self._unconfirmed.add(record.key)
-        former = self._leaving.pop(wanted.public_key, None)
-        if former is not None and former is not record:
+        former, carried = self._leaving.pop(wanted.public_key, (record, False))
+        if former is not record and carried:
             # The device never noticed that the key changed hands, and its counters go on.
             record.facts.traffic = usage.resume(record.facts.traffic, former.facts.traffic, now)
         self._link.put(wanted)
@@ -141,8 +142,8 @@ class Roster:
     def _take_off(self, record: PeerRecord, public_keys: Iterable[str]) -> None:
         for public_key in public_keys:
             if self._claims.holder(public_key) == record.key:
-                if self._link.peer(public_key) is not None:
-                    self._leaving[public_key] = record
+                if (peer := self._link.peer(public_key)) is not None:
+                    self._leaving[public_key] = record, bool(peer.allowed_ips)
                     record.facts.settled = False
                     self._unconfirmed.add(record.key)
                 self._link.drop(public_key)
@@ -160,9 +161,10 @@ class Roster:
         record.facts.on_device = wanted and error is None
         record.facts.program_problem = Problem(Reason.DEVICE_REFUSED, error) if error is not None else None
 
-    def _leave(self, record: PeerRecord, last: PeerCounters | None, session: str) -> None:
+    def _leave(self, record: PeerRecord, last: PeerCounters | None, session: str, *, carried: bool) -> None:
         stays = any(self._link.peer(key) is not None for key in self._claims.keys_of(record.key))
-        self._statistics.close(record, last, session, stays=stays)
+        if carried:
+            self._statistics.close(record, last, session, stays=stays)
         if not stays:
             record.facts.on_device = False
 

@@ -90,9 +90,11 @@ class Statistics:
         facts.endpoint = counters.endpoint or facts.endpoint
         facts.stats_time = now
         online = usage.is_online(counters.last_handshake, page.now)
-        if online != facts.online or (online and counters.public_key not in self._online):
+        if online != facts.online:
             self._flip(record, counters.public_key, online=online)
         else:
+            if online:
+                self._online.add(counters.public_key)  # that it is, an earlier controller has said
             if not record.report_due:
                 # Of peers that an earlier controller reported on: not all of them at once.
                 record.report_due = time.monotonic() + self._services.settings.traffic_interval * random.random()  # noqa: S311

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Set
-from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
@@ -46,10 +45,10 @@ logger = logging.getLogger(__name__)
 
 
 class Mark(Protocol):
-    """Has peers looked at in the next turn."""
+    """Has peers looked at again."""
 
     def __call__(self, peers: Set[Key], *, wake: bool) -> None:
-        """``wake``: now; otherwise when the next turn comes anyway, at the latest after the pause for a failure."""
+        """``wake``: now; otherwise after the pause for a failure."""
         ...
 
 
@@ -99,6 +98,8 @@ class ServerWork:
         self._intake = Intake(self._provisioner, services.clock, self._is_known, wake)
         self._orphans = Orphans(services.client, key)
         self._deletion = Deletion(services.client, services.cache)
+        self._searched: set[str] = set()
+        """Who was known when the address blocks were searched in this turn."""
         self._releasing: set[str] = set()
         """UIDs whose addresses are free as soon as the device does not know them any more."""
 
@@ -140,6 +141,7 @@ class ServerWork:
         ``own``: the server, or something of its own, may not be as it was. Raises KubeError when it has to be tried
         again.
         """
+        began = time.monotonic()
         if ROOM in dirty:
             self._has_room(server)
         if self._complete:
@@ -152,17 +154,22 @@ class ServerWork:
         concerned = await self._serve(server) if own else set[Key]()
         self._keeps = await self._deletion.keeps(server, self._provisioner.addresses.held_by)
         self._judge(concerned if self._complete else dirty | concerned, server)
+        if not self._searched <= self._known():
+            self._orphans.due = True  # somebody went during the search, and had not been looked at yet
+            self._wake()
+        self._searched = set()
         dirty |= concerned
         well = await self._provide(server, dirty)
         if self._keeps:
-            await self._release(server)
+            if self._ready is not None:
+                self._intake.start(server, self._ready, self._leaving())
         else:  # the blocks go with the server, and in a namespace that goes nothing can be written
             await self.take_leave()
         await self._deletion.settle(server, keeps=self._keeps)
         if self.is_settled():
-            for key in dirty:  # what changed nothing on the device needs no measuring
-                if not self._intake.has(key):
-                    self._told.pop(key, None)
+            # What changed nothing on the device needs no measuring.
+            for key in [key for key, since in self._told.items() if since <= began and not self._intake.has(key)]:
+                del self._told[key]
         return well
 
     async def close(self) -> None:
@@ -243,8 +250,8 @@ class ServerWork:
             self._link.set_interface(ready.interface)
         members = self._cache.peers_of(self._key)
         if reread:
-            known = {self._cache.peers[key].uid for key in members} | self._roster.uids()
-            self._releasing |= await self._orphans.find(store, known)
+            self._searched = self._known()
+            self._releasing |= await self._orphans.find(store, self._searched)
         everybody = changed or ready != self._ready
         if ready != self._ready:
             await self._intake.stop()
@@ -272,6 +279,11 @@ class ServerWork:
     def _may_search(self) -> bool:
         """Whether the blocks are to be read again, and nobody is just being given addresses of them."""
         return self._orphans.due and self._intake.is_idle()
+
+    def _known(self) -> set[str]:
+        """UIDs of the server's peers, and of those that have gone and are dealt with."""
+        members = {self._cache.peers[key].uid for key in self._cache.peers_of(self._key)}
+        return members | self._roster.uids() | self._releasing
 
     async def _find_reach(self, server: ServerRecord) -> None:
         self._reach = reach = await self._pods.reconcile(server.server)
@@ -311,6 +323,8 @@ class ServerWork:
 
         Those of whom there is something to say now are added to ``dirty``.
         """
+        for record in self._intake.lost():
+            self._mark(self._leave_behind(record), wake=True)
         if self._ready is None:
             await self._push(server)
             for record in self._intake.clear():
@@ -320,11 +334,13 @@ class ServerWork:
                 dirty.add(record.key)
             return False
         finished, all_done = self._intake.finished(), True
+        leaving = self._leaving()
         if finished is not None:
-            self._take(finished)
+            leaving -= finished.outcome.released
+            self._take(finished, server)
             dirty.update(record.key for record in finished.records)
             all_done = not finished.outcome.failed
-        self._intake.start(server, self._ready)
+        self._intake.start(server, self._ready, leaving)
         if finished is not None and self._may_search():
             self._wake()
         if not self._complete and not self._intake.has_known():
@@ -332,15 +348,17 @@ class ServerWork:
             self._roster.expect_word_on_all()
         return await self._push(server) and all_done
 
-    def _take(self, finished: Finished) -> None:
+    def _take(self, finished: Finished, server: ServerRecord) -> None:
         now, outcome = self._services.clock(), finished.outcome
+        self._releasing -= outcome.released
+        if self._provisioner.freed:
+            self._provisioner.freed = False
+            self._has_room(server)
+        elif outcome.released:  # no more room than before, or whoever was sent away for want of it would be sent back
+            self._services.placer.wake()
         concerned = set(outcome.concerned)
         for record in finished.records:
-            member = self._roster.member(record.key)
-            if member is None or member.uid != record.uid:
-                # Gone meanwhile; what it was given goes back.
-                self._provisioner.forget(record)
-                self._releasing.add(record.uid)
+            concerned |= self._leave_behind(record)
         for record, ring in outcome.placeable:
             if self._roster.member(record.key) is record:
                 concerned |= self._roster.place(record, ring, now)
@@ -348,8 +366,18 @@ class ServerWork:
             self._deadlines.set(ROOM if key in outcome.homeless else key, moment, sooner=True)
         self._mark(concerned, wake=True)
         self._mark(outcome.failed, wake=False)
-        for key in outcome.homeless:
-            self._cache.place(key, None)
+        for record in finished.records:
+            selects = record.peer.spec.server_selector is not None
+            if record.key in outcome.homeless and selects and self._cache.peers.get(record.key) is record:
+                self._cache.place(record.key, None)
+
+    def _leave_behind(self, record: PeerRecord) -> set[Key]:
+        """What a peer was given that went while it was provided for goes back; the peers that this concerns."""
+        member = self._roster.member(record.key)
+        if member is not None and member.uid == record.uid:
+            return set()
+        self._releasing.add(record.uid)
+        return self._provisioner.forget(record)
 
     async def _push(self, server: ServerRecord) -> bool:
         """Have the agent do what is wanted; whether it did."""
@@ -393,17 +421,9 @@ class ServerWork:
             logger.info("peer %s is gone: %s", record.key, news.message)
             self._services.events.tell(PEERS, record.peer, news)
 
-    async def _release(self, server: ServerRecord) -> None:
-        """Give back the addresses of peers that the device does not know any more."""
-        gone = self._releasing - self._intake.uids()
-        if gone and self._link.is_settled():
-            until = self._services.clock() + timedelta(seconds=self._services.settings.cool_down)
-            anything = await self._provisioner.addresses.release(gone, until)
-            self._releasing -= gone
-            if anything:
-                self._has_room(server)
-            else:  # nor is there more room than before, or whoever was sent away for want of it would be sent back
-                self._services.placer.wake()
+    def _leaving(self) -> frozenset[str]:
+        """Whose addresses can be given back: the device does not know them any more, and the server stays."""
+        return frozenset(self._releasing) if self._keeps and self._link.is_settled() else frozenset()
 
     def _has_room(self, server: ServerRecord) -> None:
         """Those who found none may find some now."""

@@ -107,6 +107,8 @@ class Cache:
         if _is_former(old, server.metadata.uid, body):
             return
         if old is None or old.uid != server.metadata.uid:
+            if old is not None:
+                old.is_former = True
             self.servers[server.key] = ServerRecord(
                 server, body.get("status", {}), version_of(body), server_status.recall(server)
             )
@@ -129,6 +131,7 @@ class Cache:
         old = self.servers.get(key)
         if old is not None and uid in (None, old.uid):
             del self.servers[key]
+            old.is_former = True
             self._listener.server_changed(key)
 
     def see_peer(self, body: Object) -> None:
@@ -208,6 +211,7 @@ class Cache:
     def _move(self, record: PeerRecord, before: Key | None) -> None:
         """Go on with a record of its own: the old server still has to take the peer off by the old one."""
         self._forget_membership(before, record.key)
+        record.is_former = True
         facts = _after_move(record.facts)
         record.moved_with = facts.traffic
         after = PeerRecord(record.peer, record.packed_status, record.version, facts, record.placed)
@@ -238,6 +242,7 @@ class Cache:
         old = self.peers.get(key)
         if old is not None and uid in (None, old.uid):
             del self.peers[key]
+            old.is_former = True
             self.seats.pop(old.uid, None)
             self.unplaced.discard(key)
             server = old.server_key

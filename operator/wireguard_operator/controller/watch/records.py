@@ -27,6 +27,9 @@ class Record(Protocol):
     status: dict[str, Any]
     """As it stands on the API server, to the best of our knowledge."""
 
+    is_former: bool
+    """Whether the object is gone, or another record has taken over; nothing more is to be said by this one."""
+
     @property
     def kind(self) -> ResourceType:
         """The resource type."""
@@ -95,6 +98,7 @@ class PeerRecord:
     """Resource version of our own last write."""
     report_due: float = 0.0
     """Monotonic time from which byte counters may go into the status again."""
+    is_former: bool = False
     kind: ResourceType = PEERS
 
     @property
@@ -173,6 +177,7 @@ class ServerRecord:
     facts: ServerFacts = field(default_factory=ServerFacts)
     status_version: int = 0
     """Resource version of our own last write."""
+    is_former: bool = False
     kind: ResourceType = SERVERS
 
     @property

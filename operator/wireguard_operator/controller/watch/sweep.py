@@ -98,7 +98,8 @@ class Sweep:
 
     async def _until_due(self, interval: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._relisted.wait(), interval)
+            async with asyncio.timeout(interval):
+                await self._relisted.wait()
             await asyncio.sleep(min(RELIST_PAUSE, interval))
 
     async def find_ghosts(self) -> None:

@@ -63,6 +63,8 @@ class StatusWriter:
         self._numbers = count()
         self._waiting: dict[Place, tuple[Urgency, Record]] = {}
         self._in_flight: set[Place] = set()
+        self._timers: dict[Place, asyncio.TimerHandle] = {}
+        """The next tries; one for each, or every change of a status that is refused would add tries of its own."""
         self._paced: dict[Place, Record] = {}
         """Those that have only new statistics, in the order in which they came."""
         self._pause = 1 / statistics_per_second
@@ -70,6 +72,8 @@ class StatusWriter:
 
     def submit(self, record: Record, urgency: Urgency | None = None) -> None:
         """Have the record's status written if it differs by the time it is looked at."""
+        if record.is_former:
+            return  # or it would take the place of the record that has followed
         place = record.kind, record.key
         if urgency is None:
             urgency = Urgency.CUT if record.is_cut else Urgency.CHANGE
@@ -103,10 +107,10 @@ class StatusWriter:
             _, _, place = await self._queue.get()
             if place not in self._waiting or place in self._in_flight:
                 continue  # it was overtaken by itself, with more urgency
-            _, record = self._waiting.pop(place)
+            urgency, record = self._waiting.pop(place)
             self._in_flight.add(place)
             try:
-                await self._write(record)
+                await self._write(record, urgency)
             except Exception:
                 logger.exception("status of %s %s could not be written", record.kind.plural, record.key)
                 self._later(record, REFUSED_DELAY)
@@ -115,7 +119,9 @@ class StatusWriter:
                 if place in self._waiting:
                     self._enqueue(self._waiting[place][0], place)
 
-    async def _write(self, record: Record) -> None:
+    async def _write(self, record: Record, urgency: Urgency) -> None:
+        if record.is_former:
+            return
         before, status = record.status, record.compose(self._clock())
         patch = merge_patch(before, status) if status is not None else {}
         if not patch:
@@ -125,13 +131,17 @@ class StatusWriter:
         body = {"metadata": {"uid": record.uid}, "status": patch}
         try:
             answer = await self._client.merge_patch(record.kind, key.namespace, key.name, body, subresource="status")
-        except (NotFound, Conflict):
+        except NotFound:
             self._metrics.status_written(record.kind.plural, "gone")
+        except Conflict:
+            # Another object of the name, which the watch is about to tell, or a write that met too many others.
+            self._metrics.status_written(record.kind.plural, "retried")
+            self._later(record, RETRY_DELAY)
         except (Unavailable, TooManyRequests) as error:
             self._metrics.status_written(record.kind.plural, "retried")
             # The worker waits, too: however many statuses there are, an API server in trouble is asked by a few.
             await asyncio.sleep(error.retry_after or RETRY_DELAY)
-            self._again(record)
+            self._again(record, urgency)
         except KubeError as error:
             self._metrics.status_written(record.kind.plural, "refused")
             logger.error("status of %s %s was refused: %s", record.kind.plural, key, error)
@@ -144,8 +154,15 @@ class StatusWriter:
                     self._events.tell(record.kind, record.object, news)
 
     def _later(self, record: Record, delay: float) -> None:
-        asyncio.get_running_loop().call_later(delay, self._again, record)
+        place = record.kind, record.key
+        if (timer := self._timers.get(place)) is not None:
+            timer.cancel()
+        self._timers[place] = asyncio.get_running_loop().call_later(delay, self._late, place, record)
 
-    def _again(self, record: Record) -> None:
+    def _late(self, place: Place, record: Record) -> None:
+        del self._timers[place]
+        self._again(record)
+
+    def _again(self, record: Record, urgency: Urgency | None = None) -> None:
         if (record.kind, record.key) not in self._waiting:
-            self.submit(record)
+            self.submit(record, urgency)
