@@ -1,6 +1,6 @@
 """Short pauses of Python's garbage collector, which would stop everything while it looks at all objects of all peers.
 
-With 20,000 peers a full collection takes most of a second, and a cut would wait for it. What a peer is made of has no
+A full collection takes some 20 ms for each thousand peers, and a cut would wait for it. What a peer is made of has no
 cycles and goes when the last reference does; so old objects are left alone (``gc.freeze``), and only young ones, among
 which the cycles of finished tasks and exceptions are, are collected.
 """
