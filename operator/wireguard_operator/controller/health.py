@@ -10,25 +10,15 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from .port import Port
 
-class Health:
-    """The HTTP server of the probes."""
+
+class Health(Port):
+    """The port of the probes."""
 
     def __init__(self, is_alive: Callable[[], bool]) -> None:
+        super().__init__({"/livez": self._livez, "/readyz": self._readyz})
         self._is_alive = is_alive
-        app = web.Application()
-        app.router.add_get("/livez", self._livez)
-        app.router.add_get("/readyz", self._readyz)
-        self._runner = web.AppRunner(app, access_log=None)
-
-    async def start(self, port: int) -> None:
-        """Listen on all addresses. Raises OSError."""
-        await self._runner.setup()
-        await web.TCPSite(self._runner, None, port).start()
-
-    async def close(self) -> None:
-        """Stop listening."""
-        await self._runner.cleanup()
 
     async def _livez(self, _: web.Request) -> web.Response:
         if self._is_alive():

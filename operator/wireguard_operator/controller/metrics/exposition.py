@@ -15,6 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
+from ..port import Port
 from .peers import FAMILIES, Peers
 from .process import Metrics
 
@@ -25,26 +26,15 @@ _END = b"# EOF\n"
 """Last line of OpenMetrics; the older format has none."""
 
 
-class Exposition:
-    """The HTTP server of the figures."""
+class Exposition(Port):
+    """The port of the figures."""
 
     def __init__(self, metrics: Metrics, peers: Peers | None) -> None:
         """Without ``peers`` there is nothing about single ones."""
+        super().__init__({PATH: self._page})
         self._metrics = metrics
         self._peers = peers
         self._rendering = asyncio.Lock()
-        app = web.Application()
-        app.router.add_get(PATH, self._page)
-        self._runner = web.AppRunner(app, access_log=None)
-
-    async def start(self, port: int) -> None:
-        """Listen on all addresses. Raises OSError."""
-        await self._runner.setup()
-        await web.TCPSite(self._runner, None, port).start()
-
-    async def close(self) -> None:
-        """Stop listening."""
-        await self._runner.cleanup()
 
     async def _page(self, request: web.Request) -> web.Response:
         packed = "gzip" in request.headers.get("Accept-Encoding", "")
