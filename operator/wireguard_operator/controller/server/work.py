@@ -23,6 +23,7 @@ from ...domain import events, usage
 from ...domain.claims import Claims
 from ...domain.conditions import Problem
 from ...domain.lifecycle import Situation, Verdict, judge
+from ...domain.restriction import policy_of
 from ...domain.secrets import peer_secret_name
 from ...kube.errors import KubeError
 from ...kube.resources import PEERS
@@ -315,7 +316,7 @@ class ServerWork:
             return False
         finished, all_done = self._intake.finished(), True
         if finished is not None:
-            self._take(finished)
+            self._take(finished, server)
             dirty.update(record.key for record in finished.records)
             all_done = not finished.outcome.failed
         self._intake.start(server, self._ready)
@@ -326,7 +327,7 @@ class ServerWork:
             self._roster.expect_word_on_all()
         return await self._push(server) and all_done
 
-    def _take(self, finished: Finished) -> None:
+    def _take(self, finished: Finished, server: ServerRecord) -> None:
         now, outcome = self._services.clock(), finished.outcome
         concerned = set(outcome.concerned)
         for record in finished.records:
@@ -337,7 +338,8 @@ class ServerWork:
                 self._releasing.add(record.uid)
         for record, ring in outcome.placeable:
             if self._roster.member(record.key) is record:
-                concerned |= self._roster.place(record, ring, now)
+                policy = policy_of(record.peer.spec, server.server.spec)
+                concerned |= self._roster.place(record, ring, policy, now)
         for key, moment in outcome.moments.items():
             self._deadlines.set(ROOM if key in outcome.homeless else key, moment, sooner=True)
         self._mark(concerned, wake=True)
