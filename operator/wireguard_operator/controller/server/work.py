@@ -154,7 +154,7 @@ class ServerWork:
         concerned = await self._serve(server) if own else set[Key]()
         self._keeps = await self._deletion.keeps(server, self._provisioner.addresses.held_by)
         self._judge(concerned if self._complete else dirty | concerned, server)
-        if not self._searched <= self._known():
+        if self._searched and not self._searched <= self._known():
             self._orphans.due = True  # somebody went during the search, and had not been looked at yet
             self._wake()
         self._searched = set()
