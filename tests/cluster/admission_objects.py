@@ -152,3 +152,49 @@ def _message(act: Callable[[], object]) -> str:
     for bare in ("should match", "failed rule"):
         assert bare not in message, "shows a regular expression or a rule instead of a sentence"
     return message
+
+
+ACCESS: list[Body] = [
+    {
+        "to": ["192.0.2.0/24", "2001:db8::/32"],
+        "ports": [{"protocol": "TCP", "port": 8000, "endPort": 8100}, {"protocol": "ICMP"}, {"port": 443}],
+    },
+    {"ports": [{"protocol": "UDP", "port": 53}]},
+    {},
+]
+"""Access rules with every field."""
+
+_CIDR = "must be a network in CIDR notation"
+BAD_ACCESS = [
+    ("spec.access", {}, "must be of type array"),
+    ("spec.access", [{}] * 17, "at most 16 items"),
+    ("spec.access", [{"from": []}], 'unknown field "spec.access[0].from"'),
+    ("spec.access", [{"to": ["192.0.2.1"]}], _CIDR),
+    ("spec.access", [{"to": ["example.net"]}], _CIDR),
+    ("spec.access", [{"to": ["192.0.2.1/24"]}], "has host bits set"),
+    ("spec.access", [{"to": ["::ffff:192.0.2.1/128"]}], _CIDR),
+    ("spec.access", [{"to": ["192.0.2.0/24"] * 2}], "spec.access[0].to[1]: Duplicate value"),
+    ("spec.access", [{"to": [f"192.0.2.{i}/32" for i in range(65)]}], "at most 64 items"),
+    ("spec.access", [{"ports": [{"protocol": "GRE"}]}], 'supported values: "TCP", "UDP", "SCTP", "ICMP"'),
+    ("spec.access", [{"ports": [{"protocol": "tcp"}]}], 'supported values: "TCP", "UDP", "SCTP", "ICMP"'),
+    ("spec.access", [{"ports": [{"port": 0}]}], "greater than or equal to 1"),
+    ("spec.access", [{"ports": [{"port": 65536}]}], "less than or equal to 65535"),
+    ("spec.access", [{"ports": [{"protocol": "ICMP", "port": 8}]}], "ICMP has no ports"),
+    ("spec.access", [{"ports": [{"endPort": 90}]}], "endPort needs port, and must not be less than it"),
+    ("spec.access", [{"ports": [{"port": 90, "endPort": 80}]}], "endPort needs port, and must not be less than it"),
+    ("spec.access", [{"ports": [{"port": i} for i in range(1, 66)]}], "at most 64 items"),
+]
+"""Access rules of peers and servers that are refused, and the sentence."""
+
+GOOD_ACCESS = [
+    ("spec.access", []),
+    ("spec.access", ACCESS),
+    (
+        "spec.access",
+        [
+            {"to": [f"10.{r}.{i}.0/24" for i in range(64)], "ports": [{"port": i} for i in range(1, 65)]}
+            for r in range(16)
+        ],
+    ),
+]
+"""Access rules that are taken."""

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 from admission_objects import (
+    ACCESS,
+    BAD_ACCESS,
+    GOOD_ACCESS,
     NO_LINE,
     NO_TEXT,
     PEER,
@@ -168,6 +171,7 @@ BAD = [
     *[("spec.suspensions", [{"reason": "abuse", "by": text}], LINE) for text in NO_LINE],
     *[("spec.suspensions", [{"reason": "abuse", "message": text}], TEXT) for text in NO_TEXT],
     *[("spec.description", text, TEXT) for text in NO_TEXT],
+    *BAD_ACCESS,
 ]
 
 FULL: Body = {
@@ -178,6 +182,7 @@ FULL: Body = {
     "keyOverlapSeconds": 0,
     "addresses": ["10.8.0.2", "fd00:8::2"],
     "routes": ["192.168.1.0/24", "fd00:1::/48", "192.0.2.7/32"],
+    "access": ACCESS,
     "enabled": False,
     "suspensions": [
         {
@@ -216,6 +221,7 @@ SELECTING: Body = {
 }
 
 GOOD = [
+    *GOOD_ACCESS,
     ("spec", FULL),
     ("spec", SELECTING),
     ("spec", {"serverSelector": {}}),

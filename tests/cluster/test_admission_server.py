@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 from admission_objects import (
+    ACCESS,
+    BAD_ACCESS,
+    GOOD_ACCESS,
     NO_LINE,
     NO_TEXT,
     SERVER,
@@ -156,6 +159,7 @@ BAD = [
     ("spec.dataPlane.host.tlsSecretRef.name", "Not a name", "lower-case letters"),
     *[(f"spec.location.{part}", text, LINE) for part in ("name", "region", "city", "provider") for text in NO_LINE],
     *[("spec.maintenance.message", text, TEXT) for text in NO_TEXT],
+    *BAD_ACCESS,
 ]
 
 FULL: Body = {
@@ -189,6 +193,7 @@ FULL: Body = {
     "clientAllowedIPs": ["0.0.0.0/0", "::/0"],
     "persistentKeepalive": 0,
     "egress": {"masquerade": True, "isolation": True},
+    "access": ACCESS,
     "dataPlane": {
         "type": "Host",
         "host": {"url": "https://agent.example.net:8443", "tlsSecretRef": {"name": "berlin-tls"}},
@@ -216,6 +221,7 @@ FULL_POD = {
 }
 
 GOOD = [
+    *GOOD_ACCESS,
     ("spec", FULL),
     ("spec.networks", ["10.8.0.0/30"]),
     ("spec.networks", ["10.0.0.0/8"]),

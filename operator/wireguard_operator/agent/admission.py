@@ -103,7 +103,7 @@ class Admission:
         if problem:
             self.refused[key] = problem
             return
-        self._peers[key] = DevicePeer(key, tuple(networks), peer.preshared_key)
+        self._peers[key] = DevicePeer(key, tuple(networks), peer.preshared_key, peer.policy)
         for name, network in networks.items():
             self._owners[name] = key
             # A subscriber's default route must not become the server's own.

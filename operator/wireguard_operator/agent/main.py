@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from . import daemon, driver, forwarding, tls
 from .bundle import Bundle, from_directory
 from .device import DeviceError
-from .firewall import Firewall
+from .firewall.guard import Firewall
 from .server import make_app
 from .service import Service
 from .store import Store, StoreError

@@ -20,7 +20,7 @@ from .admission import Admission, interface_problem
 from .boot import read as read_boot
 from .counters import ChangeLog, counters_of
 from .device import Device, DeviceDump, DeviceError, DeviceGoneError, DumpedPeer
-from .firewall import Firewall
+from .firewall.guard import Firewall
 from .protocol import PAGE_PEERS, Ack, AgentStatus, Applied, CountersPage, DeltaRequest, PeerCounters, Snapshot
 from .store import Store, StoreError
 
@@ -218,7 +218,16 @@ class Service:
         return Ack(applied, await self._device.identity(), errors, final)
 
     def _errors(self) -> dict[str, str]:
-        return {**self._route_errors, **self._refused, **(self._admission.refused if self._admission else {})}
+        return {
+            **self._route_errors,
+            **self._refused,
+            **self._unguarded(),
+            **(self._admission.refused if self._admission else {}),
+        }
+
+    def _unguarded(self) -> Mapping[str, str]:
+        """Peers whose policy cannot be applied; they stay off the device."""
+        return self._firewall.refused if self._firewall is not None else {}
 
     def _limits(self) -> tuple[str, ...]:
         """The warnings that are about address families of this server."""
@@ -233,13 +242,16 @@ class Service:
         """
         state, admission = self._state, self._admission
         assert state is not None and admission is not None  # noqa: S101 - the callers look
-        if self._firewall is not None:
-            await self._firewall.ensure(state.interface)
         await self._device.ensure(state.interface)
         dump = await self._device.dump()
         self._observe(dump)
-        upsert = [peer for key, peer in admission.peers.items() if not _same(peer, dump.peers.get(key))]
-        remove = [key for key in dump.peers if key not in admission.peers]
+        if self._firewall is not None:
+            # Before any peer comes to the device, and in the place of what was there in one step.
+            holders = {prefix: key for key, peer in dump.peers.items() for prefix in peer.allowed_ips}
+            await self._firewall.ensure(state.interface, admission.peers, holders)
+        wanted = {key: peer for key, peer in admission.peers.items() if key not in self._unguarded()}
+        upsert = [peer for key, peer in wanted.items() if not _same(peer, dump.peers.get(key))]
+        remove = [key for key in dump.peers if key not in wanted]
         await self._apply(upsert, remove)
         new = {peer.public_key for peer in upsert} - dump.peers.keys() - self._refused.keys()
         back = {key: self._endpoints[key] for key in new & self._endpoints.keys()}
@@ -252,7 +264,7 @@ class Service:
         """Bring the peers of a delta, and those refused before, to the device without looking at all the others."""
         state, admission = self._state, self._admission
         assert state is not None and admission is not None  # noqa: S101 - the callers look
-        touched = dict.fromkeys((*keys, *self._refused, *admission.refused))
+        touched = dict.fromkeys((*keys, *self._refused, *self._unguarded(), *admission.refused))
         before = [key for key in touched if key in admission.peers]
         admission.change(
             upsert=[state.peers[key] for key in touched if key in state.peers],
@@ -268,6 +280,10 @@ class Service:
                 dump = await self._device.dump()
                 self._observe(dump)
                 final = tuple(counters_of(dump.peers[key]) for key in remove if key in dump.peers)
+            if self._firewall is not None:
+                await self._firewall.change(upsert, remove)
+                remove += [peer.public_key for peer in upsert if peer.public_key in self._firewall.refused]
+                upsert = [peer for peer in upsert if peer.public_key not in self._firewall.refused]
             await self._apply(upsert, remove)
         except DeviceGoneError:
             return await self._reconcile()
@@ -288,6 +304,8 @@ class Service:
         back = [peer.public_key for peer in upsert if peer.public_key not in self._refused]
         if known := {key: self._parted.pop(key)[1] for key in back if key in self._parted}:
             await self._device.kick(known)
+        if self._firewall is not None:
+            await self._firewall.settle()
         failed = await self._device.route(frozenset(self._admission.routes))
         owners = {prefix: self._admission.owner(prefix) for prefix in failed}
         self._route_errors = {

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from .access import AccessRules
 from .base import Column, Key, Kind, Model, Resource, Time
 from .conditions import Conditions
 from .fields import (
@@ -151,6 +152,9 @@ class PeerSpec(Model):
         ),
     ] = ()
     """Networks behind the peer, routed into its tunnel. None may overlap the server's networks or another route."""
+    access: AccessRules | None = None
+    """What the peer may reach through its tunnel. Default what the server says; an empty list is nothing, and a rule
+    without any field, [{}], everything."""
     enabled: bool = True
     """False takes the peer off the device; address and keys are kept."""
     suspensions: Annotated[

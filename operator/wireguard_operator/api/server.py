@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from .access import AccessRules
 from .base import Column, Kind, Model, Resource, Time
 from .conditions import Conditions
 from .data_plane import DataPlane
@@ -135,6 +136,8 @@ class ServerSpec(Model):
     """Seconds between keepalives that clients send to hold NAT mappings open; 0 is off."""
     egress: Egress = Egress()
     """What becomes of packets that leave the tunnel."""
+    access: AccessRules | None = None
+    """What peers may reach that have no spec.access of their own. Default everything."""
     data_plane: DataPlane = DataPlane()
     """What realises the server. Default pods that the operator makes."""
 

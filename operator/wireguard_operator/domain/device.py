@@ -11,6 +11,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from .policy import Policy, words
+
 _MODULUS = 1 << 256
 
 
@@ -36,6 +38,8 @@ class DevicePeer:
     public_key: str
     allowed_ips: tuple[str, ...]
     preshared_key: str | None = field(default=None, repr=False)
+    policy: Policy | None = None
+    """What the packet filter does with it; None: nothing, all that comes from its allowed IPs passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,9 @@ def difference(have: DesiredState | None, want: DesiredState) -> Delta:
 
 
 def _peer_hash(peer: DevicePeer) -> int:
-    return _hash("peer", peer.public_key, peer.preshared_key or "", *sorted(peer.allowed_ips))
+    # Not said when there is none, for the same reason as with the interface.
+    policy = ("policy", *words(peer.policy)) if peer.policy is not None else ()
+    return _hash("peer", peer.public_key, peer.preshared_key or "", *sorted(peer.allowed_ips), *policy)
 
 
 def _hash(*parts: object) -> int:

@@ -17,6 +17,7 @@ from ...domain.claims import Claims
 from ...domain.conditions import Problem
 from ...domain.device import DevicePeer
 from ...domain.key_ring import KeyRing
+from ...domain.policy import Policy
 from ..agents.link import DeviceLink
 from ..watch.records import PeerRecord
 from .statistics import Statistics
@@ -80,10 +81,10 @@ class Roster:
         if not self._link.is_settled():
             self._unconfirmed.add(record.key)
 
-    def place(self, record: PeerRecord, ring: KeyRing, now: datetime) -> set[Key]:
+    def place(self, record: PeerRecord, ring: KeyRing, policy: Policy | None, now: datetime) -> set[Key]:
         """The peer should be on the device if it is admitted and the key is its own; the peers that this concerns."""
         facts = record.facts
-        wanted = _device_peers(record, ring)
+        wanted = _device_peers(record, ring, policy)
         self._take_off(record, self._claims.keys_of(record.key) - wanted.keys())
         concerned = self._claims.enter(record.claim(now), wanted.keys())
         holder = self._claims.holder(ring.current.public)
@@ -169,17 +170,22 @@ class Roster:
             record.facts.on_device = False
 
 
-def _device_peers(record: PeerRecord, ring: KeyRing) -> dict[str, DevicePeer]:
+def _device_peers(record: PeerRecord, ring: KeyRing, policy: Policy | None) -> dict[str, DevicePeer]:
     """What the device should know, by public key.
 
-    During a rotation the former key has the addresses, which can only be at one place; the new one is there to be
-    recognised by its first handshake.
+    During a rotation the former key has the addresses, which can only be at one place, and the policy with them; the
+    new one is there to be recognised by its first handshake.
     """
     allowed = (*record.facts.addresses, *record.facts.routes)
     keys = [(ring.current.public, ring.current.preshared)]
     if ring.previous is not None:
         keys.append((ring.previous.public, ring.previous.preshared))
     return {
-        public: DevicePeer(public, allowed if public == ring.carrier else (), preshared.reveal() if preshared else None)
+        public: DevicePeer(
+            public,
+            allowed if public == ring.carrier else (),
+            preshared.reveal() if preshared else None,
+            policy if public == ring.carrier else None,
+        )
         for public, preshared in keys
     }

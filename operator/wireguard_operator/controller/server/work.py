@@ -22,6 +22,7 @@ from ...domain import events, usage
 from ...domain.claims import Claims
 from ...domain.conditions import Problem
 from ...domain.lifecycle import Situation, Verdict, judge
+from ...domain.restriction import policy_of
 from ...domain.secrets import peer_secret_name
 from ...kube.errors import KubeError
 from ...kube.resources import PEERS
@@ -361,7 +362,8 @@ class ServerWork:
             concerned |= self._leave_behind(record)
         for record, ring in outcome.placeable:
             if self._roster.member(record.key) is record:
-                concerned |= self._roster.place(record, ring, now)
+                policy = policy_of(record.peer.spec, server.server.spec)
+                concerned |= self._roster.place(record, ring, policy, now)
         for key, moment in outcome.moments.items():
             self._deadlines.set(ROOM if key in outcome.homeless else key, moment, sooner=True)
         self._mark(concerned, wake=True)
