@@ -198,3 +198,25 @@ GOOD_ACCESS = [
     ),
 ]
 """Access rules that are taken."""
+
+LIMITS: Body = {"download": "50M", "upload": 10_000_000, "burst": "256Ki"}
+"""Limits with every field."""
+
+_RATE = "must be bits per second as a quantity from 8k to 100G, e.g. 50M or 1G"
+BAD_LIMITS = [
+    ("spec.limits", "50M", "must be of type object"),
+    ("spec.limits", {"rate": "50M"}, 'unknown field "spec.limits.rate"'),
+    *(("spec.limits", {"download": value}, _RATE) for value in ("", "fast", "50 Mbit/s", "7k", 7999, "101G", "-1M")),
+    ("spec.limits", {"upload": "0"}, _RATE),
+    ("spec.limits", {"burst": "63Ki"}, "must be bytes as a quantity from 64Ki to 1Gi, e.g. 256Ki"),
+    ("spec.limits", {"burst": "2Gi"}, "must be bytes as a quantity from 64Ki to 1Gi, e.g. 256Ki"),
+]
+"""Limits of peers and servers that are refused, and the sentence."""
+
+GOOD_LIMITS = [
+    ("spec.limits", {}),
+    ("spec.limits", LIMITS),
+    ("spec.limits", {"download": "8k", "upload": "100G", "burst": 65536}),
+    ("spec.limits", {"download": "1.5M", "upload": "2e6", "burst": "1Gi"}),
+]
+"""Limits that are taken."""

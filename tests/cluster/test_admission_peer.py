@@ -7,7 +7,10 @@ import pytest
 from admission_objects import (
     ACCESS,
     BAD_ACCESS,
+    BAD_LIMITS,
     GOOD_ACCESS,
+    GOOD_LIMITS,
+    LIMITS,
     NO_LINE,
     NO_TEXT,
     PEER,
@@ -122,6 +125,11 @@ BAD = [
     ("spec.suspensions", "abuse", "must be of type array"),
     ("spec.suspensions", [{"reason": "abuse"}, {"reason": "abuse"}], "spec.suspensions[1]: Duplicate value"),
     ("spec.suspensions", [{"by": "noc"}], "spec.suspensions[0].reason: Required value"),
+    (
+        "spec.suspensions",
+        [{"reason": "abuse", "mode": "Garden"}],
+        'supported values: "Cut", "WalledGarden", "Throttle"',
+    ),
     ("spec.suspensions", [{"reason": ""}], "at least 1 chars long"),
     ("spec.suspensions", [{"reason": "No payment"}], "e.g. non-payment or abuse"),
     ("spec.suspensions", [{"reason": "r" * 64}], "may not be more than 63"),
@@ -172,6 +180,7 @@ BAD = [
     *[("spec.suspensions", [{"reason": "abuse", "message": text}], TEXT) for text in NO_TEXT],
     *[("spec.description", text, TEXT) for text in NO_TEXT],
     *BAD_ACCESS,
+    *BAD_LIMITS,
 ]
 
 FULL: Body = {
@@ -183,10 +192,12 @@ FULL: Body = {
     "addresses": ["10.8.0.2", "fd00:8::2"],
     "routes": ["192.168.1.0/24", "fd00:1::/48", "192.0.2.7/32"],
     "access": ACCESS,
+    "limits": LIMITS,
     "enabled": False,
     "suspensions": [
         {
             "reason": "non-payment",
+            "mode": "WalledGarden",
             "since": "2026-01-01T00:00:00Z",
             "until": "2026-01-01T00:00:01.5+00:00",
             "by": "billing@example.net",
@@ -222,6 +233,7 @@ SELECTING: Body = {
 
 GOOD = [
     *GOOD_ACCESS,
+    *GOOD_LIMITS,
     ("spec", FULL),
     ("spec", SELECTING),
     ("spec", {"serverSelector": {}}),

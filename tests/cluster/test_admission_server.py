@@ -6,7 +6,10 @@ import pytest
 from admission_objects import (
     ACCESS,
     BAD_ACCESS,
+    BAD_LIMITS,
     GOOD_ACCESS,
+    GOOD_LIMITS,
+    LIMITS,
     NO_LINE,
     NO_TEXT,
     SERVER,
@@ -160,6 +163,11 @@ BAD = [
     *[(f"spec.location.{part}", text, LINE) for part in ("name", "region", "city", "provider") for text in NO_LINE],
     *[("spec.maintenance.message", text, TEXT) for text in NO_TEXT],
     *BAD_ACCESS,
+    ("spec.walledGarden", {"allow": ["portal.example.net"]}, "must be a network in CIDR notation"),
+    ("spec.walledGarden", {"allow": [f"192.0.2.{i}/32" for i in range(65)]}, "at most 64 items"),
+    ("spec.throttle", {}, "spec.throttle.bandwidth: Required value"),
+    ("spec.throttle", {"bandwidth": "slow"}, "must be bits per second as a quantity from 8k to 100G"),
+    *BAD_LIMITS,
 ]
 
 FULL: Body = {
@@ -194,6 +202,9 @@ FULL: Body = {
     "persistentKeepalive": 0,
     "egress": {"masquerade": True, "isolation": True},
     "access": ACCESS,
+    "limits": LIMITS,
+    "walledGarden": {"allow": ["192.0.2.80/32", "2001:db8::80/128"]},
+    "throttle": {"bandwidth": "128k"},
     "dataPlane": {
         "type": "Host",
         "host": {"url": "https://agent.example.net:8443", "tlsSecretRef": {"name": "berlin-tls"}},
@@ -222,6 +233,8 @@ FULL_POD = {
 
 GOOD = [
     *GOOD_ACCESS,
+    ("spec.walledGarden", {}),
+    *GOOD_LIMITS,
     ("spec", FULL),
     ("spec.networks", ["10.8.0.0/30"]),
     ("spec.networks", ["10.0.0.0/8"]),

@@ -20,6 +20,8 @@ READY = {
     "gerda": "Ready",
     "hanna": "Ready",
     "ida": "Ready",
+    "jonas": "WalledGarden",
+    "meter-17": "Ready",
 }
 """The reason of Ready by peer; all are True."""
 

@@ -17,7 +17,7 @@ stty -F /dev/ttyS1 raw -echo
 exec >/dev/ttyS1 2>&1 </dev/null
 ip link set lo up
 . "$here/settings"
-for module in veth tun nf_tables nft_ct nft_masq nft_chain_nat wireguard; do
+for module in veth tun nf_tables nft_limit nft_ct nft_masq nft_chain_nat wireguard; do
     modprobe -d "$KERNEL_MODULES" "$module" || echo "the module $module cannot be loaded"
 done
 echo "Linux $(uname -r) is up after $(cut -d' ' -f1 /proc/uptime) s"

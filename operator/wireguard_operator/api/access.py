@@ -52,3 +52,11 @@ class AccessRule(Model):
 
 AccessRules = Annotated[tuple[AccessRule, ...], Field(max_length=16)]
 """A packet passes that one of the rules allows. 16 rules with 64 networks each are a thousand destinations a peer."""
+
+
+class WalledGarden(Model):
+    """What suspended peers reach: where they are told why, and can pay."""
+
+    allow: Annotated[tuple[CIDR, ...], Field(max_length=64, json_schema_extra=UNIQUE)] = ()
+    """Networks, e.g. of the portal. The addresses in spec.dns of the server can always be asked, by UDP and TCP at port
+    53."""

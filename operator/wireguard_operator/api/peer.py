@@ -28,6 +28,7 @@ from .fields import (
     rules,
 )
 from .keys import KeyGeneration, PresharedKey, PrivateKeyRef
+from .limits import Limits
 from .selectors import ServerSelector
 
 
@@ -63,6 +64,14 @@ class Subscriber(Model):
     """Identifier of this peer in a foreign system, commonly a UUID. Cannot be changed once it is set."""
 
 
+class SuspensionMode(StrEnum):
+    """What becomes of the tunnel meanwhile, the strictest first."""
+
+    CUT = "Cut"
+    WALLED_GARDEN = "WalledGarden"
+    THROTTLE = "Throttle"
+
+
 class Suspension(Model):
     """One lock on the tunnel. Lifting it leaves the others."""
 
@@ -89,6 +98,9 @@ class Suspension(Model):
         ),
     ]
     """Why, as a word that other systems can match, e.g. non-payment or abuse. One entry for each reason."""
+    mode: SuspensionMode = SuspensionMode.CUT
+    """Cut takes the peer off the device. WalledGarden lets it reach what spec.walledGarden of the server says, Throttle
+    slows it down to spec.throttle; where the server says neither it is Cut. The strictest of several is in force."""
     since: Deadline | None = None
     """From when, e.g. 2030-01-01T00:00:00Z. Default at once."""
     until: Deadline | None = None
@@ -155,6 +167,8 @@ class PeerSpec(Model):
     access: AccessRules | None = None
     """What the peer may reach through its tunnel. Default what the server says; an empty list is nothing, and a rule
     without any field, [{}], everything."""
+    limits: Limits | None = None
+    """How fast the tunnel may be. Default what the server says; {} is no limit."""
     enabled: bool = True
     """False takes the peer off the device; address and keys are kept."""
     suspensions: Annotated[
@@ -164,7 +178,7 @@ class PeerSpec(Model):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["reason"]},
         ),
     ] = ()
-    """Locks on the tunnel by reason; any one of them keeps the peer off the device."""
+    """Locks on the tunnel by reason; each by itself is enough."""
     expires_at: Deadline | None = None
     """When the peer is taken off the device, e.g. 2030-01-01T00:00:00Z; a later time brings it back. Default never."""
     subscriber: Subscriber | None = None

@@ -26,6 +26,8 @@ class Reason(StrEnum):
     DISABLED = "Disabled"
     EXPIRED = "Expired"
     SUSPENDED = "Suspended"
+    WALLED_GARDEN = "WalledGarden"
+    THROTTLED = "Throttled"
     REMOVING = "Removing"
     SERVER_NOT_FOUND = "ServerNotFound"
     SERVER_NOT_ALLOWED = "ServerNotAllowed"
@@ -90,7 +92,17 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.DISABLED: Explanation("`spec.enabled` is false, and Ready is True since that is what was asked for"),
     Reason.EXPIRED: Explanation("`spec.expiresAt` has passed", "a later time, or none, brings the peer back"),
     Reason.SUSPENDED: Explanation(
-        "at least one entry of `spec.suspensions` is in force; the message names them", "lift them one by one"
+        "at least one entry of `spec.suspensions` is in force; the message names them, and why the peer is cut where"
+        " they ask for less",
+        "lift them one by one",
+    ),
+    Reason.WALLED_GARDEN: Explanation(
+        "suspended, and on the device: the peer reaches what `spec.walledGarden` of the server says",
+        "lift the entries of `spec.suspensions` that the message names",
+    ),
+    Reason.THROTTLED: Explanation(
+        "suspended, and on the device: the peer is as slow as `spec.throttle` of the server says",
+        "lift the entries of `spec.suspensions` that the message names",
     ),
     Reason.REMOVING: Explanation("the agent has not confirmed the removal yet", "see AgentUnreachable"),
     Reason.SERVER_NOT_FOUND: Explanation(
@@ -151,7 +163,9 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "restore it from a backup, or raise `spec.keyGeneration` for new keys",
         lasting=True,
     ),
-    Reason.DEVICE_REFUSED: Explanation("WireGuard did not take the peer", "see the message", lasting=True),
+    Reason.DEVICE_REFUSED: Explanation(
+        "WireGuard did not take the peer, or nft its rules", "see the message", lasting=True
+    ),
     Reason.AGENT_UNREACHABLE: Explanation(
         "the agent does not answer; the tunnels go on as they are", "the network, the agent's log"
     ),

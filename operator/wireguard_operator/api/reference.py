@@ -29,7 +29,7 @@ PHASES: dict[str, dict[str, str]] = {
         "Active": "on the device, with a handshake in the last 180 seconds",
         "Inactive": "on the device, without a handshake in the last 180 seconds",
         "Disabled": "off the device: `spec.enabled` is false",
-        "Suspended": "off the device: at least one of `spec.suspensions` is in force",
+        "Suspended": "at least one of `spec.suspensions` is in force: off the device, or restricted",
         "Expired": "off the device: `spec.expiresAt` has passed",
         "Failed": "not on the device until somebody acts; the reason of `Ready` says what about",
     },
@@ -64,7 +64,7 @@ there if the object around it is. In a terminal, `kubectl explain` tells the sam
 
 _CONDITIONS = """\
 `Reconciling` and `Stalled` are there only while they are True. The reason of `Ready` is that of the first step that has
-not succeeded; for a peer that is disabled, suspended or expired, being off the device is the success."""
+not succeeded; for a peer that is disabled, suspended or expired, to be off the device or restricted is the success."""
 
 _REASONS = """\
 While an object is not Ready, a reason that is marked *Stalled* says that somebody has to act. With any other one the

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from .access import AccessRules
+from .access import AccessRules, WalledGarden
 from .base import Column, Kind, Model, Resource, Time
 from .conditions import Conditions
 from .data_plane import DataPlane
@@ -26,6 +26,7 @@ from .fields import (
     rules,
 )
 from .keys import KeyGeneration, PrivateKeyRef
+from .limits import Limits, Throttle
 from .selectors import AllowedNamespaces, Location
 
 MAX_PEERS = 65536
@@ -138,6 +139,12 @@ class ServerSpec(Model):
     """What becomes of packets that leave the tunnel."""
     access: AccessRules | None = None
     """What peers may reach that have no spec.access of their own. Default everything."""
+    limits: Limits | None = None
+    """How fast the tunnel of each peer may be that has no spec.limits of its own. Default no limit."""
+    walled_garden: WalledGarden | None = None
+    """What peers reach that are suspended with mode: WalledGarden. Without it they are cut."""
+    throttle: Throttle | None = None
+    """How fast peers are that are suspended with mode: Throttle. Without it they are cut."""
     data_plane: DataPlane = DataPlane()
     """What realises the server. Default pods that the operator makes."""
 

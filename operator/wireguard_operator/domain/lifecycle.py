@@ -13,7 +13,7 @@ from datetime import datetime
 
 from ..api.base import Key, format_time
 from ..api.conditions import ConditionType
-from ..api.peer import PeerPhase, Suspension, WireGuardPeer
+from ..api.peer import PeerPhase, Suspension, SuspensionMode, WireGuardPeer
 from ..api.reasons import Reason
 from ..api.server import WireGuardServer
 from .conditions import Finding, Problem
@@ -47,10 +47,26 @@ class Objection:
 
 
 @dataclass(frozen=True, slots=True)
+class Restriction:
+    """A suspension that leaves the peer on the device."""
+
+    mode: SuspensionMode
+    """WalledGarden or Throttle."""
+    message: str
+
+    @property
+    def reason(self) -> Reason:
+        """The reason of the condition Ready."""
+        return Reason.WALLED_GARDEN if self.mode is SuspensionMode.WALLED_GARDEN else Reason.THROTTLED
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What is decided about a peer before addresses and keys are looked at."""
 
     objection: Objection | None = None
+    restriction: Restriction | None = None
+    """Of an admitted peer."""
     until: datetime | None = None
     """When the clock alone may change it."""
 
@@ -122,10 +138,42 @@ def _expired(at: Situation) -> Objection | None:
 
 
 def _suspended(at: Situation) -> Objection | None:
-    locks = [lock for lock in at.peer.spec.suspensions if _holds(lock, at.now)]
-    if not locks:
+    locks = _locks(at)
+    if not locks or _strictest(at, locks) is not SuspensionMode.CUT:
         return None
-    return Objection(PeerPhase.SUSPENDED, Reason.SUSPENDED, "; ".join(_describe(lock) for lock in locks), accepted=True)
+    message = "; ".join(_describe(lock) for lock in locks)
+    if all(lock.mode is not SuspensionMode.CUT for lock in locks):
+        # Whoever asked for less than a cut must be able to see why it is one.
+        missing = {_NEEDS[lock.mode]: None for lock in locks if _in_force(at, lock) is SuspensionMode.CUT}
+        message += f"; cut, since WireGuardServer {at.target.name} has no {' and no '.join(missing)}"
+    return Objection(PeerPhase.SUSPENDED, Reason.SUSPENDED, message, accepted=True)
+
+
+def _restriction(at: Situation) -> Restriction | None:
+    """The suspension of an admitted peer."""
+    locks = _locks(at)
+    return Restriction(_strictest(at, locks), "; ".join(_describe(lock) for lock in locks)) if locks else None
+
+
+def _locks(at: Situation) -> list[Suspension]:
+    return [lock for lock in at.peer.spec.suspensions if _holds(lock, at.now)]
+
+
+_NEEDS = {SuspensionMode.WALLED_GARDEN: "spec.walledGarden", SuspensionMode.THROTTLE: "spec.throttle"}
+
+
+def _in_force(at: Situation, lock: Suspension) -> SuspensionMode:
+    """What a server cannot do is a cut: a suspension must not be without effect."""
+    spec = at.server.spec if at.server is not None else None
+    offered = spec is not None and (
+        (lock.mode is SuspensionMode.WALLED_GARDEN and spec.walled_garden is not None)
+        or (lock.mode is SuspensionMode.THROTTLE and spec.throttle is not None)
+    )
+    return lock.mode if offered else SuspensionMode.CUT
+
+
+def _strictest(at: Situation, locks: list[Suspension]) -> SuspensionMode:
+    return min((_in_force(at, lock) for lock in locks), key=list(SuspensionMode).index)
 
 
 def _holds(lock: Suspension, now: datetime) -> bool:
@@ -165,14 +213,14 @@ def judge(situation: Situation) -> Verdict:
     for check in CHECKS:
         objection = check(situation)
         if objection is not None:
-            return Verdict(objection, until)
-    return Verdict(None, until)
+            return Verdict(objection, until=until)
+    return Verdict(restriction=_restriction(situation), until=until)
 
 
 def unplaced(peer: WireGuardPeer, problem: Problem, now: datetime) -> Verdict:
     """The verdict on a peer for which no server could be chosen."""
     objection = Objection(PeerPhase.PENDING, problem.reason, problem.message, accepted=False)
-    return Verdict(objection, next_change(peer, now))
+    return Verdict(objection, until=next_change(peer, now))
 
 
 def next_change(peer: WireGuardPeer, now: datetime) -> datetime | None:

@@ -13,6 +13,7 @@ from ..api.peer import (
     PreviousKey,
     SecretBinding,
     ServerBinding,
+    SuspensionMode,
     Traffic,
     WireGuardPeer,
 )
@@ -20,6 +21,8 @@ from ..api.reasons import Reason, is_lasting
 from .conditions import Finding, Problem, failed, find, merge, with_summary
 from .key_ring import KeyRing
 from .lifecycle import Verdict
+
+_RESTRICTED = {SuspensionMode.WALLED_GARDEN: ", in the walled garden", SuspensionMode.THROTTLE: ", throttled"}
 
 
 @dataclass(slots=True)
@@ -107,6 +110,8 @@ def compose(peer: WireGuardPeer, facts: PeerFacts, server: Key | None, now: date
 def _phase(facts: PeerFacts, verdict: Verdict) -> PeerPhase:
     if verdict.objection is not None:
         return PeerPhase.PENDING if facts.on_device else verdict.objection.phase
+    if facts.programmed and verdict.restriction is not None:
+        return PeerPhase.SUSPENDED
     if facts.programmed:
         return PeerPhase.ACTIVE if facts.online else PeerPhase.INACTIVE
     problem = facts.address_problem or facts.key_problem or facts.program_problem
@@ -150,7 +155,8 @@ def _programmed(facts: PeerFacts, verdict: Verdict) -> Finding:
             return Finding(kind, True, Reason.REMOVING, message)
         return Finding(kind, False, verdict.objection.reason, "not on the device")
     if facts.programmed:
-        return Finding(kind, True, Reason.PROGRAMMED, "on the device")
+        how = _RESTRICTED[verdict.restriction.mode] if verdict.restriction is not None else ""
+        return Finding(kind, True, Reason.PROGRAMMED, f"on the device{how}")
     problem = facts.program_problem
     if facts.on_device:
         # Never False: whoever waits for that wants to know that the tunnel is cut.
@@ -168,6 +174,8 @@ def _ready(steps: list[Finding], verdict: Verdict) -> Finding:
             return Finding(ConditionType.READY, True, objection.reason, objection.message)
         return Finding(ConditionType.READY, False, programmed.reason, programmed.message)
     missing = [finding for finding in steps if not finding.status]
+    if not missing and verdict.restriction is not None:
+        return Finding(ConditionType.READY, True, verdict.restriction.reason, verdict.restriction.message)
     if not missing:
         return Finding(ConditionType.READY, True, Reason.READY, accepted.message)
     # A step that only waits must not hide what it waits for.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from agent_lab import REPOSITORY, Agent, Lab
+from agent_world import World
 
 sys.path.append(str(REPOSITORY))  # tools/ is no installed package
 
@@ -37,3 +38,12 @@ def agent(lab: Lab) -> Agent:
     agent = lab.make_agent()
     agent.start()
     return agent
+
+
+@pytest.fixture
+def world(lab: Lab) -> Iterator[World]:
+    world = World(lab)
+    try:
+        yield world
+    finally:
+        world.close()

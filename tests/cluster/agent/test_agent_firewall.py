@@ -6,61 +6,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
-import pytest
 from agent_lab import Agent, Client, Lab, Namespace, end, eventually, make_peers
+from agent_world import ALLOWED, ALLOWED6, DENIED, DENIED6, World, answers, asks, connect, peer_of, subscriber
 
 from wireguard_operator.agent.firewall.table import table_name
 from wireguard_operator.domain.device import DevicePeer
 from wireguard_operator.domain.policy import Access, Limit, Policy, Ports
-
-ALLOWED, DENIED = "198.51.100.2", "198.51.100.3"
-ALLOWED6, DENIED6 = "2001:db8:1::2", "2001:db8:1::3"
-
-ECHO = """
-import selectors, socket, sys
-watch = selectors.DefaultSelector()
-for address in sys.argv[1:]:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    for port in (7, 8):
-        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-            s = socket.socket(family, kind)
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            s.bind((address, port))
-            if kind == socket.SOCK_STREAM:
-                s.listen(64)
-            watch.register(s, selectors.EVENT_READ)
-print("ready", flush=True)
-while True:
-    for key, _ in watch.select():
-        s = key.fileobj
-        if s.type == socket.SOCK_STREAM:
-            connection, _ = s.accept()
-            connection.sendall(b"hello")
-            connection.close()
-        else:
-            data, source = s.recvfrom(65535)
-            s.sendto(data, source)
-"""
-"""A host with TCP and UDP at the ports 7 and 8 of each address."""
-
-ASK = """
-import socket, sys
-address, port, kind, size = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET,
-                  socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
-s.settimeout(1)
-try:
-    s.connect((address, port))
-    if kind == "udp":
-        s.send(b"x" * size)
-    sys.exit(0 if s.recv(65535) else 1)
-except OSError:
-    sys.exit(1)
-"""
 
 FLOOD = """
 import socket, sys, time
@@ -73,107 +27,6 @@ while True:
     time.sleep(0.002)
 """
 """Some four hundred packets a second, for as long as it is let."""
-
-
-class World:
-    """A host behind the agent, with addresses that tests allow and deny; it counts what comes to each."""
-
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-        self.host = Namespace()
-        lab.server.run("ip", "link", "add", "world", "type", "veth", "peer", "eth0", "netns", self.host.name)
-        for namespace, device, addresses in (
-            (lab.server, "world", ("198.51.100.1/24", "2001:db8:1::1/64")),
-            (self.host, "eth0", (f"{ALLOWED}/24", f"{DENIED}/24", f"{ALLOWED6}/64", f"{DENIED6}/64")),
-        ):
-            for address in addresses:
-                namespace.run("ip", "address", "add", address, "dev", device, *(["nodad"] if ":" in address else []))
-            namespace.run("ip", "link", "set", device, "mtu", "1420", "up")
-        for address in ("198.51.100.1", "2001:db8:1::1"):
-            self.host.run("ip", "route", "add", "default", "via", address)
-        counters = "\n".join(f"counter c{number} {{}}" for number in range(2))
-        self.host.run(
-            "nft", "-f", "-",
-            input=f"table inet count {{ {counters}\n chain in {{ type filter hook prerouting priority -400;\n"
-            f"ip daddr {ALLOWED} counter name c0\n ip daddr {DENIED} counter name c1\n }}\n }}\n",
-        )  # fmt: skip
-        self.echo = self.host.spawn(
-            sys.executable, "-c", ECHO, ALLOWED, DENIED, ALLOWED6, DENIED6, stdout=subprocess.PIPE
-        )
-        assert self.echo.stdout is not None
-        assert self.echo.stdout.readline() == b"ready\n"
-        for address in (ALLOWED, DENIED, ALLOWED6, DENIED6):  # IPv6 neighbours take a moment to find each other
-            assert any(lab.server.ping(address, 0.5) for _ in range(20)), address
-        self.host.run("nft", "reset", "counters")
-
-    def arrived(self, address: str) -> int:
-        """Packets that came to one of the IPv4 addresses so far."""
-        number = {ALLOWED: 0, DENIED: 1}[address]
-        return int(
-            self.host.run("nft", "list", "counter", "inet", "count", f"c{number}").split("packets ")[1].split()[0]
-        )
-
-    def close(self) -> None:
-        self.echo.kill()
-        self.echo.communicate()
-        self.host.delete()
-
-
-@pytest.fixture
-def world(lab: Lab) -> Iterator[World]:
-    world = World(lab)
-    try:
-        yield world
-    finally:
-        world.close()
-
-
-def subscriber(lab: Lab, address: str = "10.8.0.2", address6: str = "fd08::2") -> Client:
-    client = lab.make_client(address)
-    client.namespace.run("ip", "address", "add", f"{address6}/64", "dev", client.interface, "nodad")
-    return client
-
-
-def peer_of(client: Client, policy: Policy | None = None, address6: str = "fd08::2") -> DevicePeer:
-    return replace(client.peer, allowed_ips=(*client.peer.allowed_ips, f"{address6}/128"), policy=policy)
-
-
-async def connect(lab: Lab, client: Client) -> None:
-    """Up, with everything but the cable routed into the tunnel, and a session."""
-    client.connect()
-    lab.client.run("ip", "route", "replace", "198.51.100.0/24", "dev", client.interface)
-    lab.client.run("ip", "route", "replace", "2001:db8:1::/64", "dev", client.interface)
-
-    async def shaken() -> bool:
-        lab.client.ping("10.8.0.1", 0.3)
-        return lab.client.run("wg", "show", client.interface, "latest-handshakes").split()[-1] != "0"
-
-    await eventually(shaken)
-
-
-def asks(namespace: Namespace, address: str, kind: str, port: int = 7, size: int = 5) -> bool:
-    """Whether an answer comes."""
-    done = subprocess.run(
-        ["ip", "netns", "exec", namespace.name, sys.executable, "-c", ASK, address, str(port), kind, str(size)],
-        timeout=30,
-    )
-    return done.returncode == 0
-
-
-def answers(lab: Lab, *addresses: str) -> dict[str, set[str]]:
-    """What of each address a subscriber gets an answer from."""
-    with ThreadPoolExecutor(12) as pool:
-        tried = {
-            (address, f"{kind} {port}"): pool.submit(asks, lab.client, address, kind, port)
-            for address in addresses
-            for kind in ("tcp", "udp")
-            for port in (7, 8)
-        }
-        tried |= {(address, "ping"): pool.submit(lab.client.ping, address, 1.0) for address in addresses}
-        return {
-            address: {what for (where, what), done in tried.items() if where == address and done.result()}
-            for address in addresses
-        }
 
 
 EVERYTHING = {"tcp 7", "tcp 8", "udp 7", "udp 8", "ping"}

@@ -197,3 +197,47 @@ def test_messages_name_the_field_or_object_and_its_value(
 def test_a_tenant_is_told_which_field_of_the_server_would_let_it_in() -> None:
     text = message(judge(Situation(peer(namespace="tenant"), BERLIN, server(), NOW)))
     assert "namespace tenant" in text and "berlin of namespace isp" in text and "spec.allowedNamespaces" in text
+
+
+GARDEN, THROTTLE = {"walledGarden": {"allow": ["192.0.2.80/32"]}}, {"throttle": {"bandwidth": "1M"}}
+MODES: list[tuple[dict[str, Any], list[dict[str, Any]], str | None, str]] = [
+    # what the server has, the locks, the mode of an admitted peer or None for a cut, what people read
+    (GARDEN | THROTTLE, [lock("abuse")], None, "abuse"),
+    (GARDEN, [lock("unpaid", mode="WalledGarden", by="billing")], "WalledGarden", "unpaid by billing"),
+    (THROTTLE, [lock("quota", mode="Throttle")], "Throttle", "quota"),
+    (GARDEN | THROTTLE, [lock("quota", mode="Throttle"), lock("unpaid", mode="WalledGarden")], "WalledGarden",
+     "quota; unpaid"),
+    (GARDEN | THROTTLE, [lock("a", mode="Throttle"), lock("b", mode="WalledGarden"), lock("c")], None, "a; b; c"),
+    (GARDEN | THROTTLE, [lock("a", mode="Throttle"), lock("c", since=FUTURE)], "Throttle", "a"),
+    (GARDEN | THROTTLE, [lock("a", mode="Throttle"), lock("c", until=PAST)], "Throttle", "a"),
+    ({}, [lock("unpaid", mode="WalledGarden")], None,
+     "unpaid; cut, since WireGuardServer berlin has no spec.walledGarden"),
+    (GARDEN, [lock("quota", mode="Throttle")], None, "quota; cut, since WireGuardServer berlin has no spec.throttle"),
+    (GARDEN, [lock("quota", mode="Throttle"), lock("unpaid", mode="WalledGarden")], None,
+     "quota; unpaid; cut, since WireGuardServer berlin has no spec.throttle"),
+    ({}, [lock("quota", mode="Throttle"), lock("unpaid", mode="WalledGarden")], None,
+     "quota; unpaid; cut, since WireGuardServer berlin has no spec.throttle and no spec.walledGarden"),
+    ({}, [lock("quota", mode="Throttle"), lock("abuse")], None, "quota; abuse"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("of_server", "locks", "mode", "text"), MODES)
+def test_the_strictest_mode_is_in_force_and_a_server_that_cannot_do_it_cuts(
+    of_server: dict[str, Any], locks: list[dict[str, Any]], mode: str | None, text: str
+) -> None:
+    verdict = judge(Situation(peer(suspensions=locks), Key("isp", "berlin"), server(**of_server), NOW))
+    if mode is None:
+        assert verdict.objection is not None and verdict.objection.reason is Reason.SUSPENDED
+        assert verdict.objection.message == text
+        assert verdict.restriction is None
+    else:
+        assert verdict.admitted
+        assert verdict.restriction is not None
+        assert (verdict.restriction.mode, verdict.restriction.message) == (mode, text)
+
+
+def test_a_peer_that_is_disabled_or_expired_is_in_no_garden() -> None:
+    locks = [lock("unpaid", mode="WalledGarden")]
+    for spec in ({"enabled": False}, {"expiresAt": PAST}):
+        verdict = judge(Situation(peer(suspensions=locks, **spec), Key("isp", "berlin"), server(**GARDEN), NOW))
+        assert not verdict.admitted and verdict.restriction is None

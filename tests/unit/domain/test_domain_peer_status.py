@@ -19,6 +19,17 @@ BERLIN = Key("isp", "berlin")
 ADMITTED = judge(Situation(peer(), BERLIN, server(), NOW))
 DISABLED = judge(Situation(peer(enabled=False), BERLIN, server(), NOW))
 SUSPENDED = judge(Situation(peer(suspensions=[{"reason": "abuse", "until": FUTURE}]), BERLIN, server(), NOW))
+WALLED, THROTTLED = (
+    judge(
+        Situation(
+            peer(suspensions=[{"reason": "unpaid", "mode": mode}]),
+            BERLIN,
+            server(walledGarden={}, throttle={"bandwidth": "1M"}),
+            NOW,
+        )
+    )
+    for mode in ("WalledGarden", "Throttle")
+)
 EXPIRED = judge(Situation(peer(expiresAt=PAST), BERLIN, server(), NOW))
 NO_SERVER = judge(Situation(peer(), BERLIN, None, NOW))
 FOREIGN = judge(Situation(peer(namespace="tenant"), BERLIN, server(), NOW))
@@ -55,6 +66,11 @@ SITUATIONS: dict[str, tuple[dict[str, Any], str, tuple[str, ...], str]] = {
     "all but the agent's word": ({}, "Pending", (*OK, F + "Waiting", F + "Waiting"), "Reconciling"),
     "on the device": (ON, "Inactive", (*OK, T + "Programmed", T + "Ready"), OFF),
     "on the device and online": (ON | {"online": True}, "Active", (*OK, T + "Programmed", T + "Ready"), OFF),
+    "in the walled garden": (
+        ON | {"verdict": WALLED, "online": True}, "Suspended", (*OK, T + "Programmed", T + "WalledGarden"), OFF),
+    "throttled": (ON | {"verdict": THROTTLED}, "Suspended", (*OK, T + "Programmed", T + "Throttled"), OFF),
+    "to be in the walled garden, and not yet": (
+        {"on_device": True, "verdict": WALLED}, "Pending", (*OK, U + "Waiting", F + "Waiting"), "Reconciling"),
     "online, but off the device": ({"online": True}, "Pending", (*OK, F + "Waiting", F + "Waiting"), "Reconciling"),
     "a change is not confirmed": ({"on_device": True}, "Pending", (*OK, U + "Waiting", F + "Waiting"), "Reconciling"),
     "a change, and no agent": (

@@ -362,7 +362,9 @@ class ServerWork:
             concerned |= self._leave_behind(record)
         for record, ring in outcome.placeable:
             if self._roster.member(record.key) is record:
-                policy = policy_of(record.peer.spec, server.server.spec)
+                restriction = record.facts.verdict.restriction if record.facts.verdict is not None else None
+                mode = restriction.mode if restriction is not None else None
+                policy = policy_of(record.peer.spec, server.server.spec, mode)
                 concerned |= self._roster.place(record, ring, policy, now)
         for key, moment in outcome.moments.items():
             self._deadlines.set(ROOM if key in outcome.homeless else key, moment, sooner=True)

@@ -1,0 +1,138 @@
+"""Rates, measured with iperf3 through a real tunnel, and what ten thousand limited peers cost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from agent_lab import Agent, Client, Lab, eventually, make_peers
+from agent_world import ALLOWED, ALLOWED6, World, asks, connect, peer_of, subscriber
+
+from wireguard_operator.domain.policy import Limit, Policy
+
+SECONDS, WARM_UP = 9, 3
+"""Worth of bytes of each measurement, and before it: the burst, and TCP's search for the rate."""
+TOLERANCE = 0.05
+BURST = 64 << 10
+DATAGRAM = 1200
+
+
+@pytest.fixture
+def iperf(world: World) -> Iterator[World]:
+    command = ("iperf3", "-s", "-B", ALLOWED, "--forceflush")
+    server = world.host.spawn(*command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert server.stdout is not None
+    while b"listening" not in server.stdout.readline():
+        pass
+    try:
+        yield world
+    finally:
+        server.kill()
+        server.communicate()
+
+
+async def measure(lab: Lab, world: World, client: Client, kind: str, direction: str, megabits: float) -> float:
+    """Bits per second of the IP packets that arrive at the other end of the tunnel."""
+    options = ["-u", "-l", str(DATAGRAM), "-b", f"{megabits * 1.5}M"] if kind == "udp" else []
+    options += ["-R"] if direction == "download" else []
+    quiet = subprocess.DEVNULL
+    stream = lab.client.spawn("iperf3", "-c", ALLOWED, "-t", "60", *options, stdout=quiet, stderr=quiet)
+
+    async def arrived() -> int:
+        if direction == "upload":
+            return world.bytes_arrived(ALLOWED)
+        return int(lab.client.run("cat", f"/sys/class/net/{client.interface}/statistics/rx_bytes"))
+
+    second = megabits * 10**6 / 8
+    first = await arrived()
+    before = await eventually(arrived, lambda count: count >= first + BURST + second * WARM_UP)
+    began = time.monotonic()
+    after = await eventually(arrived, lambda count: count >= before + second * SECONDS)
+    rate = (after - before) * 8 / (time.monotonic() - began)
+    stream.terminate()
+    await asyncio.to_thread(stream.wait, 10)
+    return rate
+
+
+def limited(megabits: float) -> Policy:
+    limit = Limit(int(megabits * 10**6) // 8, BURST)
+    return Policy(upload=limit, download=limit)
+
+
+@pytest.mark.parametrize("megabits", [5, 50])
+async def test_rates_are_those_that_were_asked_for(lab: Lab, agent: Agent, iperf: World, megabits: int) -> None:
+    client = subscriber(lab)
+    await agent.put(lab.snapshot(peer_of(client, limited(megabits))))
+    await connect(lab, client)
+    found = {}
+    for kind in ("tcp", "udp"):
+        for direction in ("upload", "download"):
+            rate = await measure(lab, iperf, client, kind, direction, megabits)
+            found[f"{kind} {direction}"] = rate / (megabits * 10**6)
+    print({name: round(share, 3) for name, share in found.items()})
+    for name, share in found.items():
+        assert abs(share - 1) < TOLERANCE, (name, share, found)
+
+
+async def test_a_limit_is_changed_without_touching_the_tunnel_or_its_connections(
+    lab: Lab, agent: Agent, iperf: World
+) -> None:
+    client = subscriber(lab)
+    ack = await agent.put(lab.snapshot(peer_of(client, limited(40))))
+    await connect(lab, client)
+    handshake = agent.wg("latest-handshakes")
+    seconds, changes = 16, {4: limited(5), 10: limited(20)}
+    stream = lab.client.spawn("iperf3", "-c", ALLOWED, "-J", "-R", "-t", str(seconds), stdout=subprocess.PIPE)
+    began = time.monotonic()
+    for when, policy in changes.items():
+        await asyncio.sleep(began + when - time.monotonic())
+        ack = await agent.delta(ack.applied, upsert=(peer_of(client, policy),))
+    output, _ = await asyncio.to_thread(stream.communicate, timeout=60)
+    rates = [interval["sum"]["bits_per_second"] / 10**6 for interval in json.loads(output)["intervals"]]
+    print([round(rate, 1) for rate in rates])
+
+    # One connection all the way; the seconds around a change, and the burst after it, are not counted.
+    assert sum(rates[7:10]) / 3 == pytest.approx(5, rel=0.1)
+    assert sum(rates[13:16]) / 3 == pytest.approx(20, rel=0.1)
+    assert agent.wg("latest-handshakes") == handshake
+
+
+async def test_all_addresses_of_a_subscriber_share_its_limit(lab: Lab, agent: Agent, world: World) -> None:
+    client = subscriber(lab)
+    ack = await agent.put(lab.snapshot(peer_of(client)))
+    await connect(lab, client)
+    assert asks(lab.client, ALLOWED, "udp") and asks(lab.client, ALLOWED6, "udp")
+    # A rate of next to nothing: what passes is the burst, and whoever comes second finds it used up.
+    tiny = Policy(upload=Limit(1, 30_000))
+    await agent.delta(ack.applied, upsert=(peer_of(client, tiny),))
+    for size in ("1200", "56"):
+        lab.client.run("ping", "-n", "-q", "-c60", "-i0.005", f"-s{size}", "-W0.2", ALLOWED, check=False)
+    assert not lab.client.ping(ALLOWED6, 0.5)
+
+
+async def test_ten_thousand_limited_peers_are_loaded_and_one_of_them_is_changed(lab: Lab, agent: Agent) -> None:
+    client = subscriber(lab)
+    many = make_peers(10_000)
+    began = time.monotonic()
+    await agent.put(lab.snapshot(*many))
+    free = time.monotonic() - began
+    slow = tuple(replace(peer, policy=limited(10 + number % 90)) for number, peer in enumerate(many))
+    began = time.monotonic()
+    ack = await agent.put(lab.snapshot(*slow, revision=2))
+    loaded = time.monotonic() - began
+    changes = []
+    for megabits in range(5):
+        began = time.monotonic()
+        ack = await agent.delta(ack.applied, upsert=(peer_of(client, limited(1 + megabits)),))
+        changes.append(time.monotonic() - began)
+    change = sorted(changes)[len(changes) // 2]
+    print(f"10,000 peers: {free:.2f} s; all of them limited: {loaded:.2f} s; one changed: {change * 1000:.0f} ms")
+    assert ack.errors == {}
+    assert len(agent.wg("peers")) == 10_001
+    assert "loaded anew" not in agent.log.read_text()
+    assert change < loaded / 4
