@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,6 +34,7 @@ from wireguard_operator.controller.agents.link import DeviceLink
 from wireguard_operator.domain.certificates import Usage, issue, make_authority
 from wireguard_operator.domain.device import DevicePeer, Interface
 from wireguard_operator.domain.keys import generate_pair
+from wireguard_operator.domain.policy import Limit, Policy
 
 from .figures import Figure, at_most
 
@@ -48,6 +50,12 @@ HOW = "median of {rounds} rounds on fresh devices with {n} peers: {agent} over i
 def make_peers(count: int) -> list[DevicePeer]:
     """Peers with one address each."""
     return [DevicePeer(generate_pair().public, (f"{ipaddress.ip_address(BASE + n)}/32",)) for n in range(count)]
+
+
+def limited(peer: DevicePeer, number: int) -> DevicePeer:
+    """The same with a limit of its own each way."""
+    limit = Limit(10**6 + number, 64 << 10)
+    return replace(peer, policy=Policy(upload=limit, download=limit))
 
 
 def configuration(private_key: str, peers: Sequence[DevicePeer]) -> str:
@@ -100,9 +108,9 @@ def _timed(work: object, *arguments: str) -> float:
 class Agent:
     """An agent, at the end of the link that the controller has to it."""
 
-    def __init__(self, client: AgentClient) -> None:
+    def __init__(self, client: AgentClient, interface: Interface | None = None) -> None:
         self._client = client
-        self._interface = Interface(generate_pair().private.reveal(), 51820, 1420, ("10.0.0.1/12",))
+        self._interface = interface or Interface(generate_pair().private.reveal(), 51820, 1420, ("10.0.0.1/12",))
         self._link = DeviceLink()
         self._cursor = ""
 
@@ -149,8 +157,10 @@ class Agent:
 
 
 @asynccontextmanager
-async def running(netns: str, directory: Path, binary: Path, number: int) -> AsyncIterator[Agent]:
-    """An agent with a state directory and an interface of its own."""
+async def running(
+    netns: str, directory: Path, binary: Path, number: int, wanted: Interface | None = None
+) -> AsyncIterator[Agent]:
+    """An agent with a state directory and an interface of its own; ``wanted``: how that should be."""
     now = datetime.now(UTC)
     authority = make_authority(now)
     name = agent_name("bench", "berlin")
@@ -169,7 +179,7 @@ async def running(netns: str, directory: Path, binary: Path, number: int) -> Asy
             async with aiohttp.ClientSession() as session:
                 client = AgentClient(session, tls, f"https://127.0.0.1:{listener.getsockname()[1]}", name)
                 await _answering(client)
-                yield Agent(client)
+                yield Agent(client, wanted)
         finally:
             await asyncio.to_thread(daemon.end)
 
@@ -218,6 +228,9 @@ async def measure(peers: int) -> list[Figure]:
                     for _ in range(DUMPS):
                         note("agent dump", await agent.dump())
                         note("wg dump", rival.dump())
+                    note("agent limits", await agent.scratch([limited(peer, n) for n, peer in enumerate(all_peers)]))
+                    for n, peer in enumerate(changed):
+                        note("agent limit", await agent.change(limited(peer, n), remove=False))
     return _figures(peers, times)
 
 
@@ -238,4 +251,11 @@ def _figures(peers: int, times: dict[str, list[float]]) -> list[Figure]:
     share = max(medians["agent add"], medians["agent remove"]) / medians["agent scratch"]
     how = f"the slower of one peer more and one less, divided by {peers} from scratch, all by the agent"
     figures.append(Figure(ROW, "one peer / from scratch", share, "ratio", how, at_most(0.1), detail))
+    how = "median of {rounds} rounds with {n} peers: {what}"
+    for name, kind, what, goal in (
+        ("limits for all", "limits", "a snapshot in which each has a limit each way", None),
+        ("one limit changed", "limit", "a delta that changes one of so many limits", at_most(500)),
+    ):
+        told = how.format(rounds=ROUNDS, n=peers, what=what)
+        figures.append(Figure(ROW, name, medians[f"agent {kind}"] * 1000, "ms", told, goal, detail))
     return figures
