@@ -7,8 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from agent_lab import Client, Lab, Namespace, eventually
-
+from tests.cluster.agent.agent_lab import Client, Lab, Namespace, eventually
 from wireguard_operator.domain.device import DevicePeer
 from wireguard_operator.domain.policy import Policy
 
