@@ -14,7 +14,7 @@ IMAGE="buildah:buildah mmdebstrap:mmdebstrap catatonit:catatonit"
 KERNEL="qemu-system-x86_64:qemu-system-x86 depmod:kmod"
 NODE="containerd:containerd runc:runc /usr/lib/cni/bridge:containernetworking-plugins iptables:iptables"
 case "${1:-}" in
-    cluster) NEEDED="$NEEDED $CLUSTER" ;;
+    cluster|bench) NEEDED="$NEEDED $CLUSTER" ;;
     image|sbom) NEEDED="$NEEDED $IMAGE" ;;
     node) NEEDED="$NEEDED $IMAGE $NODE" ;;
     kernel) NEEDED="$NEEDED $KERNEL" ;;
