@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from . import __version__
 from .agent import main as agent
 from .cli import client, commands, reference
+from .cli.importing import command as importing
 from .controller import main as controller
 
 
@@ -27,6 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     agent.add_arguments(sub)
     sub.set_defaults(run=agent.run)
     commands.add_host_bundle(part("host-bundle", "Print what the agent of a server of type Host needs to join."))
+    importing.add_import(part("import", "Print, or apply, objects for a server that runs already."))
     client.add_config(part("config", "Print a peer's configuration, its wg0.conf."))
     client.add_qr(part("qr", "Print a peer's configuration as a QR code."))
     commands.add_crds(part("crds", "Print the CustomResourceDefinitions."))
