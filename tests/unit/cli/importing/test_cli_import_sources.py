@@ -1,15 +1,23 @@
 """What the sources of ``import`` read, and what they say of what they cannot read."""
 
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from wireguard_operator.cli.importing import live, wg_quick
 from wireguard_operator.cli.importing.found import SourceError
-from wireguard_operator.domain.keys import generate_pair, generate_preshared
+from wireguard_operator.domain.keys import Hidden, pair_of
 
-SERVER, ALICE, BOB, CAROL = (generate_pair() for _ in range(4))
-PRESHARED = generate_preshared().reveal()
+
+def key(seed: str) -> Hidden:
+    """The same at every run: the names of tests are made from it."""
+    return Hidden(b64encode(sha256(seed.encode()).digest()).decode())
+
+
+SERVER, ALICE, BOB, CAROL = (pair_of(key(name)) for name in ("server", "alice", "bob", "carol"))
+PRESHARED = key("preshared").reveal()
 CONFIG = f"""\
 [Interface]
 # the first machine
