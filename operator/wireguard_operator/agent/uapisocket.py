@@ -19,10 +19,13 @@ _FOREGROUND = ("-f", "--foreground")
 
 def inode(path: Path, table: Path = Path("/proc/net/unix")) -> str | None:
     """The inode of the socket that listens at ``path``; None when it is of another network namespace."""
+    # /var/run is /run: the folder may be spelt another way than by who made the socket.
+    folder = path.parent.resolve()
     for line in table.read_text().splitlines()[1:]:
         columns = line.split(maxsplit=7)  # Num RefCount Protocol Flags Type St Inode Path
-        # /var/run is /run: the folder may be spelt another way than by who made the socket.
-        if len(columns) == 8 and int(columns[3], 16) & _LISTENS and Path(columns[7]).name == path.name:
+        if len(columns) < 8 or not int(columns[3], 16) & _LISTENS or Path(columns[7]).name != path.name:
+            continue
+        if Path(columns[7]).parent.resolve() == folder:
             return columns[6]
     return None
 
