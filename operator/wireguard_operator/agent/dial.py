@@ -74,7 +74,8 @@ class Dialer:
                         max_msg_size=frames.MOST_BYTES,
                     )
             except aiohttp.WSServerHandshakeError as error:
-                raise DialError(f"{url}: refused with status {error.status}: {error.message}") from None
+                said = error.headers.get(joining.MESSAGE_HEADER) if error.headers else None
+                raise DialError(f"{url}: refused with status {error.status}: {said or error.message}") from None
             except aiohttp.ClientConnectorCertificateError as error:
                 raise DialError(
                     f"{url} does not show the controller's certificate: {error.certificate_error}"

@@ -20,6 +20,8 @@ ENROLMENT_PATH = "/v1/enrolments"
 CERTIFICATE_PATH = "/v1/certificates"
 LINK_PATH = "/v1/link"
 
+MESSAGE_HEADER = "X-Wireguard-Operator-Message"
+"""Has the message of an error, too: of a WebSocket that is refused a client reads no body."""
 HEARTBEAT_SECONDS = 20.0
 """Between pings of a silent link; one without answer for half of that is given up, so that a dead one is noticed
 within 30 s on both sides. NAT keeps TCP mappings for much longer (RFC 5382: two hours)."""

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 MOST_BYTES = 64 << 10
 """Of a request's body."""
+CLOSE_SECONDS = 2.0
+"""For an agent to say good-bye; a controller that has lost the Lease has no time for more."""
 RENEWAL_SECONDS = 3600.0
 """Between looks at the life that the port's own certificate has left."""
 
@@ -93,7 +95,7 @@ class DialIn:
         if not self._may_dial(key):
             raise RefusedError(f"there is no WireGuardServer {key} with dataPlane.host.dial: true")
         found = web.WebSocketResponse(
-            heartbeat=joining.HEARTBEAT_SECONDS, max_msg_size=frames.MOST_BYTES, compress=False
+            heartbeat=joining.HEARTBEAT_SECONDS, timeout=CLOSE_SECONDS, max_msg_size=frames.MOST_BYTES, compress=False
         )
         await found.prepare(request)
         await self._dialled.hold(Link(key, found, str(request.remote)))
@@ -137,11 +139,12 @@ async def _refusals(request: web.Request, handler: Handler) -> web.StreamRespons
     try:
         return await handler(request)
     except RefusedError as error:
-        return web.json_response({"message": str(error)}, status=error.status, reason=_line(str(error)))
+        headers = {joining.MESSAGE_HEADER: _line(str(error))}
+        return web.json_response({"message": str(error)}, status=error.status, headers=headers)
     except web.HTTPException as error:
         return web.json_response({"message": error.reason}, status=error.status)
 
 
 def _line(text: str) -> str:
-    """For the status line, which is all that a client of a WebSocket is told."""
-    return text.encode("ascii", "replace").decode().replace("\r", " ").replace("\n", " ")[:200]
+    """For a header."""
+    return " ".join(text.encode("ascii", "replace").decode().split())[:500]
