@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 def make_unit(program: str, driver_name: str) -> str:
     """The text of the unit."""
+    # ExecStart takes words as a shell quotes them; a percent sign begins a specifier.
     text = (resources.files(__package__) / "systemd" / UNIT).read_text()
     return text.replace("@PROGRAM@", program.replace("%", "%%")).replace("@DRIVER@", driver_name)
 
