@@ -210,7 +210,7 @@ FULL: Body = {
     "throttle": {"bandwidth": "128k"},
     "dataPlane": {
         "type": "Host",
-        "host": {"url": "https://agent.example.net:8443", "tlsSecretRef": {"name": "berlin-tls"}},
+        "host": {"url": "https://agent.example.net:8443", "dial": False, "tlsSecretRef": {"name": "berlin-tls"}},
     },
 }
 

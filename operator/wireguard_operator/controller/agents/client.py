@@ -157,7 +157,8 @@ class AgentClient:
         except aiohttp.ClientConnectorCertificateError as error:
             raise AgentRefused(
                 f"the agent at {self._url} does not show a certificate for {self._name}; "
-                f"enrol the host again, or give it the present bundle (wireguard-operator host-bundle): {error.certificate_error}"
+                "enrol the host again, or give it the present bundle (wireguard-operator host-bundle): "
+                f"{error.certificate_error}"
             ) from error
         except (aiohttp.ClientSSLError, ssl.SSLError) as error:
             raise AgentRefused(f"no TLS with the agent at {self._url}: {error}") from error
