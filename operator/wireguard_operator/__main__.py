@@ -7,8 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from . import __version__
+from .agent import enrolment, install
 from .agent import main as agent
 from .cli import client, commands, reference
+from .cli.importing import command as importing
 from .controller import main as controller
 
 
@@ -27,6 +29,14 @@ def _parser() -> argparse.ArgumentParser:
     agent.add_arguments(sub)
     sub.set_defaults(run=agent.run)
     commands.add_host_bundle(part("host-bundle", "Print what the agent of a server of type Host needs to join."))
+    commands.add_host_token(part("host-token", "Print a token with which one host can enrol as a server's agent."))
+    sub = part("host-enroll", "Give this host its identity, with a token or a bundle.")
+    enrolment.add_identity_arguments(sub)
+    sub.set_defaults(run=enrolment.run)
+    sub = part("host-install", "Install the agent of this host as a service of systemd, and start it.")
+    install.add_arguments(sub)
+    sub.set_defaults(run=install.run)
+    importing.add_import(part("import", "Print, or apply, objects for a server that runs already."))
     client.add_config(part("config", "Print a peer's configuration, its wg0.conf."))
     client.add_qr(part("qr", "Print a peer's configuration as a QR code."))
     commands.add_crds(part("crds", "Print the CustomResourceDefinitions."))

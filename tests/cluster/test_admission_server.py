@@ -160,6 +160,9 @@ BAD = [
     ("spec.dataPlane.host.url", "https://noc:secret@192.0.2.1:8443", "without user or query"),
     ("spec.dataPlane.host.url", "https://192.0.2.1:8443/?debug=1", "without user or query"),
     ("spec.dataPlane.host.tlsSecretRef.name", "Not a name", "lower-case letters"),
+    ("spec.dataPlane.host", {}, "needs either url, where the controller reaches the agent, or dial: true"),
+    ("spec.dataPlane.host.dial", True, "needs either url, where the controller reaches the agent, or dial: true"),
+    ("spec.dataPlane.host", {"dial": False}, "needs either url"),
     *[(f"spec.location.{part}", text, LINE) for part in ("name", "region", "city", "provider") for text in NO_LINE],
     *[("spec.maintenance.message", text, TEXT) for text in NO_TEXT],
     *BAD_ACCESS,
@@ -207,7 +210,7 @@ FULL: Body = {
     "throttle": {"bandwidth": "128k"},
     "dataPlane": {
         "type": "Host",
-        "host": {"url": "https://agent.example.net:8443", "tlsSecretRef": {"name": "berlin-tls"}},
+        "host": {"url": "https://agent.example.net:8443", "dial": False, "tlsSecretRef": {"name": "berlin-tls"}},
     },
 }
 
@@ -232,6 +235,7 @@ FULL_POD = {
 }
 
 GOOD = [
+    ("spec.dataPlane.host", {"dial": True}),
     *GOOD_ACCESS,
     ("spec.walledGarden", {}),
     *GOOD_LIMITS,

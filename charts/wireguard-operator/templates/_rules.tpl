@@ -20,7 +20,8 @@ in each of watchNamespaces.
   resources: [wireguardaddressblocks]
   verbs: [get, list, create, update]
 # Keys, wg0.conf, certificates and boot snapshots: names follow from servers and peers, so they cannot be listed here.
-# get: also of the Secrets that people name in privateKeySecretRef. delete: left over from an object of the same name.
+# get: also of the Secrets that people name in privateKeySecretRef, and of hosts' tokens. delete: left over from an object
+# of the same name, and a token that is used.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, update, delete]

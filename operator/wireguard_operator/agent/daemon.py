@@ -1,7 +1,7 @@
 """The wireguard-go process: start it so that it outlives the agent, find it again, know when it dies.
 
 A subscriber's tunnel must not depend on the agent's health. So wireguard-go runs in a session of its own with no
-pipe to the agent, and nothing about it is kept on disk: whoever answers on its socket is found with SO_PEERCRED.
+pipe to the agent, and nothing about it is kept on disk: whoever answers on its socket is found by it (``uapisocket``).
 Under systemd the agent's unit needs ``KillMode=process`` for the same reason.
 """
 
@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import uapi
+from . import uapi, uapisocket
 from .device import DeviceError, DeviceGoneError
 
 UAPI_DIRECTORY = Path("/var/run/wireguard")
@@ -42,6 +42,10 @@ class Process:
         return f"{_BOOT_ID.read_text().strip()}.{self.pid}.{self.started}"
 
 
+_serving: dict[Path, tuple[int, Process]] = {}
+"""By socket: the process that began to listen there, and the one that answers."""
+
+
 async def call(path: Path, request: bytes | None) -> tuple[Process, bytes]:
     """Who answers on a UAPI socket, and its whole reply to ``request`` (None: do not ask anything).
 
@@ -53,7 +57,7 @@ async def call(path: Path, request: bytes | None) -> tuple[Process, bytes]:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 await loop.sock_connect(connection, str(path))
-                process = _peer_process(connection)
+                process = _peer_process(connection, path)
                 if request is None:
                     return process, b""
                 # After a bad line wireguard-go answers and hangs up without reading on; the answer is still there.
@@ -146,12 +150,14 @@ def reap(pid: int) -> str | None:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def in_own_network(process: Process) -> bool:
+def in_own_network(process: Process, path: Path) -> bool:
     """Whether a process is in this process's network namespace. UAPI sockets are files and cross namespaces."""
     try:
         return Path(f"/proc/{process.pid}/ns/net").readlink() == Path("/proc/self/ns/net").readlink()
     except FileNotFoundError:
         raise DeviceGoneError("wireguard-go has just ended") from None
+    except PermissionError:  # it has capabilities that this process was not given; its socket tells as well
+        return uapisocket.inode(path) is not None
 
 
 def watch(process: Process) -> int:
@@ -167,12 +173,24 @@ def watch(process: Process) -> int:
     return pidfd
 
 
-def _peer_process(connection: socket.socket) -> Process:
+def _peer_process(connection: socket.socket, path: Path) -> Process:
     packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    pid = struct.unpack("3i", packed)[0]
-    if pid == 0:
+    listener = struct.unpack("3i", packed)[0]
+    if listener == 0:
         raise DeviceError("the wireguard-go behind the socket runs in another PID namespace; stop it there first")
-    return Process(pid, _started(pid))
+    known = _serving.get(path)
+    if known is None or known[0] != listener or not _lives(known[1]):
+        # Only seldom: to find out who has a socket open takes a look at all processes.
+        pid = uapisocket.holder(path, listener)
+        known = _serving[path] = listener, Process(pid, _started(pid))
+    return known[1]
+
+
+def _lives(process: Process) -> bool:
+    try:
+        return _started(process.pid) == process.started
+    except DeviceGoneError:
+        return False
 
 
 def _started(pid: int) -> int:

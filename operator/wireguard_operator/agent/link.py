@@ -190,8 +190,25 @@ class Link:
             await netlink.route(verb, dst=prefix, oif=index, proto=ROUTE_PROTOCOL, table=_MAIN_TABLE, **scope)
         except NetlinkError as error:
             if error.code == errno.EEXIST:
-                return "this host has another route to it"
+                return await self._take_over(netlink, prefix, index, scope)
             return None if error.code == ignore else _text(error)
+        return None
+
+    async def _take_over(self, netlink: Any, prefix: str, index: int, scope: dict[str, int]) -> str | None:
+        """Make ours a route to this very interface, which wg-quick made for it; it is there all the time."""
+        network = ipaddress.ip_network(prefix)
+        family = 2 if network.version == 4 else 10
+        async for message in await netlink.get_routes(family=family, oif=index, table=_MAIN_TABLE):
+            same = message.get_attr("RTA_DST") == str(network.network_address)
+            if same and message["dst_len"] == network.prefixlen and message.get_attr("RTA_OIF") == index:
+                break
+        else:
+            return "this host has another route to it"
+        try:
+            await netlink.route("replace", dst=prefix, oif=index, proto=ROUTE_PROTOCOL, table=_MAIN_TABLE, **scope)
+        except NetlinkError as error:
+            return _text(error)
+        logger.info("route %s of %s taken over", prefix, self._name)
         return None
 
 

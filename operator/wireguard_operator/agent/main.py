@@ -1,7 +1,7 @@
 """``wireguard-operator agent``: the process around the service.
 
 The tunnels outlive it. It starts by making the device what the disk says, and only then listens: a controller that
-connects finds an agent that knows what it holds.
+connects finds an agent that knows what it holds. A host without an address to listen on calls the controller instead.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ import argparse
 import asyncio
 import contextlib
 import logging
-import re
 import shutil
 import signal
 import socket
-import ssl
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,23 +20,22 @@ from pathlib import Path
 from aiohttp import web
 from pydantic import ValidationError
 
-from . import daemon, driver, forwarding, tls
+from . import daemon, driver, forwarding, listening, notify, tls
 from .bundle import Bundle, from_directory
 from .device import DeviceError
+from .dial import Dialer
+from .exchange import Exchange
 from .firewall.guard import Firewall
+from .identity import Identity
+from .names import interface_name
 from .server import make_app
 from .service import Service
-from .store import Store, StoreError
+from .store import STATE_DIRECTORY, Store, StoreError
 
 logger = logging.getLogger(__name__)
 
-STATE_DIRECTORY = Path("/var/lib/wireguard-operator")
-RENEWAL_SECONDS = 60.0
-"""Between looks at a mounted identity; the kubelet takes a minute or so, too."""
 SHUTDOWN_SECONDS = 10.0
 """For requests that are being worked on when the agent is told to stop."""
-
-_INTERFACE_NAME = re.compile(r"[A-Za-z0-9_=+.-]{1,15}")  # what `wg` takes
 
 
 class StartError(Exception):
@@ -60,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--listen", metavar="HOST:PORT", help="default: what the bundle says; fd://N takes an open listening socket"
     )
-    parser.add_argument("--interface", default="wg0", type=_interface_name, help="default: %(default)s")
+    parser.add_argument("--interface", default="wg0", type=interface_name, help="default: %(default)s")
     parser.add_argument(
         "--state-dir", type=Path, metavar="DIR", help=f"holds keys; default: {STATE_DIRECTORY}/INTERFACE"
     )
@@ -111,12 +108,14 @@ async def _main(args: argparse.Namespace) -> None:
     )
     store = Store(directory)
     store.prepare()
-    identity = Path(args.bundle) if args.bundle and Path(args.bundle).is_dir() else None
-    bundle = _load_bundle(args, identity, store)
-    context = tls.server_context(bundle)
-    if args.bundle and identity is None:
+    mounted = Path(args.bundle) if args.bundle and Path(args.bundle).is_dir() else None
+    bundle = _load_bundle(args, mounted, store)
+    identity = Identity(bundle, store, mounted)
+    if args.bundle and mounted is None:
         store.save_bundle(bundle)
-    listener = _listener(args.listen or bundle.listen)
+    listener = _listener(args.listen or bundle.listen) if args.listen or bundle.listen else None
+    if listener is None and not bundle.controller:
+        raise StartError("the bundle names neither where to listen nor a controller to dial; make a new one")
     warnings = forwarding.enable()
     service = Service(device, store, Firewall(args.interface), warnings)
     runner = web.AppRunner(
@@ -127,15 +126,23 @@ async def _main(args: argparse.Namespace) -> None:
     )
     try:
         await service.restore(args.boot)
-        supervisor = asyncio.create_task(service.supervise())
-        supervisor.add_done_callback(lambda _: stop.set())
-        renewal = asyncio.create_task(_renew(context, bundle, identity))
-        await runner.setup()
-        await web.SockSite(runner, listener, ssl_context=context).start()
-        logger.info("agent of %s serves %s on %s", bundle.server, args.interface, listener.getsockname())
+        work = [service.supervise(), identity.keep()]
+        if listener is not None:
+            await runner.setup()
+            await web.SockSite(runner, listener, ssl_context=identity.context).start()
+            logger.info("agent of %s serves %s on %s", bundle.server, args.interface, listener.getsockname())
+        else:
+            work.append(Dialer(identity, Exchange(service)).run())
+            logger.info("agent of %s serves %s and dials %s", bundle.server, args.interface, bundle.controller)
+        tasks = [asyncio.create_task(part) for part in work]
+        for task in tasks:  # none ends by itself unless something is wrong
+            task.add_done_callback(lambda _: stop.set())
+        tasks.append(asyncio.create_task(notify.feed_watchdog()))
+        notify.tell("READY=1")
         await stop.wait()
+        notify.tell("STOPPING=1")
         logger.info("stopping; the tunnels %s", "stay" if args.on_exit == "keep" else "go")
-        for task in (renewal, supervisor):
+        for task in reversed(tasks):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -145,31 +152,20 @@ async def _main(args: argparse.Namespace) -> None:
         store.close()
 
 
-async def _renew(context: ssl.SSLContext, bundle: Bundle, identity: Path | None) -> None:
-    """Show the new certificate once the kubelet has brought it; a certificate that is no good is passed over."""
-    while identity is not None:
-        await asyncio.sleep(RENEWAL_SECONDS)
-        try:
-            found = from_directory(identity, bundle.server, bundle.listen)
-            if found.certificate != bundle.certificate:
-                tls.use(context, found)
-                bundle = found
-                logger.info("a new certificate is in use")
-        except (OSError, tls.BundleError) as error:
-            logger.warning("the identity in %s cannot be used: %s", identity, error)
-
-
-def _load_bundle(args: argparse.Namespace, identity: Path | None, store: Store) -> Bundle:
+def _load_bundle(args: argparse.Namespace, mounted: Path | None, store: Store) -> Bundle:
     if args.bundle is None:
         bundle = store.load_bundle()
         if bundle is None:
-            raise StartError("no bundle from an earlier start; make one with `wireguard-operator host-bundle`")
+            raise StartError(
+                "this host has no identity: enrol it with `wireguard-operator host-enroll`, or give --bundle what"
+                " `wireguard-operator host-bundle` prints"
+            )
         return bundle
     try:
-        if identity is not None:
+        if mounted is not None:
             if not args.listen:
                 raise StartError("--listen is needed with a directory as --bundle, e.g. --listen [::]:8443")
-            return from_directory(identity, args.server, args.listen)
+            return from_directory(mounted, args.server, args.listen)
         return Bundle.model_validate_json(sys.stdin.read() if args.bundle == "-" else Path(args.bundle).read_text())
     except OSError as error:
         raise StartError(f"the bundle {args.bundle} cannot be read: {error.strerror}") from None
@@ -179,27 +175,9 @@ def _load_bundle(args: argparse.Namespace, identity: Path | None, store: Store) 
 
 def _listener(where: str) -> socket.socket:
     try:
-        if where.startswith("fd://"):
-            listener = socket.socket(fileno=int(where.removeprefix("fd://")))
-            listener.set_inheritable(False)  # else wireguard-go would keep the port when the agent is gone
-            return listener
-        host, _, port = where.rpartition(":")
-        bare, family = host.strip("[]"), _family(host)
-        # [::] means every address: a pod's may be of either family.
-        both = family is socket.AF_INET6 and bare == "::" and socket.has_dualstack_ipv6()
-        return socket.create_server((bare, int(port)), family=family, backlog=128, dualstack_ipv6=both)
-    except (OSError, ValueError, OverflowError) as error:
-        raise StartError(f"cannot listen on {where!r}: {error}") from None
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-def _interface_name(text: str) -> str:
-    if not _INTERFACE_NAME.fullmatch(text) or text in (".", ".."):
-        raise argparse.ArgumentTypeError("an interface's name is 1 to 15 of the characters A-Z a-z 0-9 _ = + . -")
-    return text
+        return listening.listener(where)
+    except ValueError as error:
+        raise StartError(str(error)) from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -36,10 +36,19 @@ PAGE_PEERS = 2000
 CONTROLLER_NAME = "controller.wireguard.dotmac.io"
 """DNS name in the controller's client certificate; agents obey nobody else."""
 
+_AGENTS = ".agent.wireguard.dotmac.io"
+
 
 def agent_name(namespace: str, server: str) -> str:
     """DNS name in an agent's certificate. An identity, not an address: hosts may move without a new certificate."""
-    return f"{server}.{namespace}.agent.wireguard.dotmac.io"
+    return f"{server}.{namespace}{_AGENTS}"
+
+
+def server_of(name: str) -> tuple[str, str] | None:
+    """Namespace and name of the server whose agent ``name`` is the DNS name of; None when it is nobody's."""
+    # A namespace is one label, a server's name may be several.
+    server, _, namespace = name.removesuffix(_AGENTS).rpartition(".")
+    return (namespace, server) if name.endswith(_AGENTS) and server and namespace else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
+STATE_DIRECTORY = Path("/var/lib/wireguard-operator")
 STATE_FILE = "state.json"
 JOURNAL_FILE = "changes.jsonl"
 BUNDLE_FILE = "bundle.json"
@@ -55,13 +56,20 @@ class Store:
 
     def prepare(self) -> None:
         """Make the directory, for the owner alone, and claim it for this process's life. Raises StoreError."""
+        self.make_directory()
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._directory.chmod(0o700)
             self._lock = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StoreError(f"another agent runs with {self._directory}; end it, or use another --state-dir") from None
+        except OSError as error:
+            raise StoreError(f"{self._directory} cannot be used: {error.strerror}") from None
+
+    def make_directory(self) -> None:
+        """Make the directory, for the owner alone, without claiming it. Raises StoreError."""
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._directory.chmod(0o700)
         except OSError as error:
             raise StoreError(f"{self._directory} cannot be used: {error.strerror}") from None
 
@@ -114,7 +122,7 @@ class Store:
         return stored.endpoints if stored else {}
 
     def save_bundle(self, bundle: Bundle) -> None:
-        """So that the next start needs no bundle."""
+        """So that the next start needs no bundle; an agent that runs takes the new one, too."""
         self._replace(BUNDLE_FILE, bundle.model_dump_json().encode())
 
     def load_bundle(self) -> Bundle | None:
@@ -134,23 +142,29 @@ class Store:
 
     def _replace(self, name: str, content: bytes) -> None:
         try:
-            self._replace_file(name, content)
+            replace_file(self._directory / name, content)
         except OSError as error:
             raise StoreError(f"{self._directory / name} cannot be written: {error.strerror}") from None
 
-    def _replace_file(self, name: str, content: bytes) -> None:
-        """Atomic, also when the power fails: a whole new file under a temporary name, synced, then renamed."""
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=self._directory)  # mkstemp gives 0600
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(descriptor)
-            Path(temporary).replace(self._directory / name)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        os.fsync(self._lock)
-
     def _report_damage(self, name: str, reason: str) -> None:
         logger.error("%s is damaged and not used: %s; waiting for the controller", self._directory / name, reason)
+
+
+def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Atomic, also when the power fails: a whole new file under a temporary name, synced, then renamed."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mkstemp gives 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

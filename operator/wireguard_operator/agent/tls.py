@@ -33,6 +33,24 @@ def server_context(bundle: Bundle) -> ssl.SSLContext:
     return context
 
 
+def trusting(authority: str) -> ssl.SSLContext:
+    """TLS 1.3 towards a controller of this CA. Raises BundleError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    try:
+        context.load_verify_locations(cadata=authority)
+    except (ssl.SSLError, ValueError):
+        raise BundleError("the bundle's CA is damaged") from None
+    return context
+
+
+def client_context(bundle: Bundle) -> ssl.SSLContext:
+    """``trusting`` the bundle's CA, with the bundle's certificate. Raises BundleError."""
+    context = trusting(bundle.ca)
+    use(context, bundle)
+    return context
+
+
 def use(context: ssl.SSLContext, bundle: Bundle) -> None:
     """Show the bundle's certificate on every connection from now on. Raises BundleError."""
     try:

@@ -117,7 +117,7 @@ class UserspaceDevice:
 
     async def _running(self) -> daemon.Process:
         process, _ = await daemon.call(self._socket, None)
-        if not daemon.in_own_network(process):
+        if not daemon.in_own_network(process, self._socket):
             raise DeviceError(
                 f"{self._socket} belongs to process {process.pid} in another network namespace; "
                 "choose another interface name with --interface"

@@ -66,8 +66,18 @@ class LocalSecretRef(Model):
 class HostDataPlane(Model):
     """A Linux host or router that runs `wireguard-operator agent`."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.url) != self.dial",
+                "needs either url, where the controller reaches the agent, or dial: true, for a host behind NAT whose"
+                " agent calls the controller",
+            )
+        )
+    )
+
     url: Annotated[
-        str,
+        str | None,
         Field(
             max_length=300,
             json_schema_extra=rules(
@@ -80,8 +90,10 @@ class HostDataPlane(Model):
                 )
             ),
         ),
-    ]
+    ] = None
     """Where the controller reaches the agent, e.g. https://192.0.2.1:8443."""
+    dial: bool = False
+    """The agent calls the controller instead, whose port for agents (--dial-in) must be open."""
     tls_secret_ref: Annotated[LocalSecretRef | None, Field(alias="tlsSecretRef")] = None
     """Secret in which the operator keeps the agent's tls.crt, tls.key and ca.crt. Default `<server>-agent-tls`."""
 
@@ -151,7 +163,7 @@ class DataPlane(Model):
         json_schema_extra=rules(
             rule(
                 "has(self.host) == (self.type == 'Host')",
-                "host goes with type: Host, which needs it: the URL of the agent there",
+                "host goes with type: Host, which needs it: the URL of the agent there, or dial: true",
             ),
             rule(
                 "self.type == oldSelf.type",

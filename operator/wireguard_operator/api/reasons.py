@@ -167,10 +167,12 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "WireGuard did not take the peer, or nft its rules", "see the message", lasting=True
     ),
     Reason.AGENT_UNREACHABLE: Explanation(
-        "the agent does not answer; the tunnels go on as they are", "the network, the agent's log"
+        "the agent does not answer, or has not dialled; the tunnels go on as they are", "the network, the agent's log"
     ),
     Reason.AGENT_NOT_TRUSTED: Explanation(
-        "the agent's certificate is not the one in the server's Secret", "give the host a new bundle", lasting=True
+        "the agent's certificate is not of the operator's CA, or not for this server",
+        "enrol the host again, or give it a new bundle",
+        lasting=True,
     ),
     Reason.AGENT_FAILED: Explanation("the agent could not do what it was asked", "the agent's log"),
     Reason.ENDPOINT_PENDING: Explanation(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import stat
 import sys
 from pathlib import Path
 
@@ -18,9 +17,9 @@ from ..kube.errors import NotFound
 from ..kube.resources import PEERS, SECRETS
 from . import cluster
 from .cluster import CommandError
+from .output import deliver
 
 TEXT, PNG, SVG = "text", "png", "svg"
-PRIVATE = 0o600
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +47,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def _config(client: KubeClient, args: argparse.Namespace) -> None:
     config, _ = await _configuration(client, args)
-    _deliver(config.encode(), args.output)
+    deliver(config.encode(), args.output)
 
 
 async def _qr(client: KubeClient, args: argparse.Namespace) -> None:
@@ -66,7 +65,7 @@ async def _qr(client: KubeClient, args: argparse.Namespace) -> None:
     data = _draw(form, config)
     if to_terminal:
         _check_width(data.decode())
-    _deliver(data, args.output)
+    deliver(data, args.output)
 
 
 async def _configuration(client: KubeClient, args: argparse.Namespace) -> tuple[str, bool]:
@@ -116,20 +115,3 @@ def _check_width(drawing: str) -> None:
             f"the QR code is {needed} characters wide and the terminal {there}: make it wider or its font smaller,"
             " or write a picture with -o FILE.png"
         )
-
-
-def _deliver(data: bytes, output: Path | None) -> None:
-    if output is None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-        return
-    try:
-        with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT, PRIVATE), "wb") as file:
-            # An older file may be readable by others: that ends before the key is in it.
-            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                os.fchmod(file.fileno(), PRIVATE)
-                file.truncate(0)
-            file.write(data)
-    except OSError as error:
-        raise CommandError(f"cannot write {output}: {error.strerror}") from None

@@ -12,17 +12,23 @@ import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import aiohttp
 import kopf
 
+from ..agent import listening
+from ..api.base import Key
+from ..api.server import WireGuardServer
 from ..domain.certificates import expiry_of
 from ..kube.client import KubeClient
 from ..kube.errors import KubeError
 from . import memory
 from .agents import authority
+from .agents.dial_in import DialIn
+from .agents.dialled import Dialled
+from .agents.enrolment import Enrolments
 from .health import Health
 from .lease import Lease
 from .metrics.exposition import Exposition
@@ -66,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("traffic_interval", "least time between writes of one peer's byte counters"),
         ("sweep_interval", "between searches for deletions that a watch missed"),
         ("cool_down", "for which an address that was given back rests"),
+        ("host_certificate_life", "for which the certificate of a host that enrolled is valid"),
     ):
         parser.add_argument(
             f"--{name.replace('_', '-')}",
@@ -88,6 +95,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--health-port", type=int, metavar="PORT", help="of /livez and /readyz; default: none")
     parser.add_argument("--metrics-port", type=int, metavar="PORT", help="of /metrics; default: none")
+    parser.add_argument(
+        "--dial-in",
+        metavar="HOST:PORT",
+        help="where agents on hosts enrol, renew their certificates and dial in, e.g. [::]:8444; default: nowhere",
+    )
     parser.add_argument(
         "--peer-metrics",
         action=argparse.BooleanOptionalAction,
@@ -189,6 +201,7 @@ async def _main(settings: Settings) -> None:
             authority=ca,
             clock=now,
             metrics=metrics,
+            dialled=Dialled(is_open=bool(settings.dial_in)),
         )
         if not await _before(sweep.fill(), stop):
             return
@@ -196,6 +209,8 @@ async def _main(settings: Settings) -> None:
             raise LeaseLost("the Lease was lost before there was anything to do")
         supervisor.open(services)
         stack.push_async_callback(supervisor.close)
+        if settings.dial_in:
+            await _open_dial_in(services, supervisor, stack)
         logger.info("serving %d servers and %d peers", len(cache.servers), len(cache.peers))
         async with asyncio.TaskGroup() as group:
             work = [group.create_task(services.statuses.work()) for _ in range(settings.status_workers)]
@@ -215,6 +230,28 @@ async def _main(settings: Settings) -> None:
         # Only after an orderly stop: who has lost the Lease must not undo what its successor does.
         await supervisor.close()
         await Finalizer(client).let_go(cache.servers.values())
+
+
+async def _open_dial_in(services: Services, supervisor: Supervisor, stack: AsyncExitStack) -> None:
+    def find(key: Key) -> WireGuardServer | None:
+        record = services.cache.servers.get(key)
+        return record.server if record is not None and record.server.spec.data_plane.host is not None else None
+
+    def may_dial(key: Key) -> bool:
+        server = find(key)
+        host = server.spec.data_plane.host if server is not None else None
+        return host is not None and host.dial
+
+    try:
+        listener = listening.listener(services.settings.dial_in)
+    except ValueError as error:
+        raise StartError(f"--dial-in: {error}") from None
+    life = timedelta(seconds=services.settings.host_certificate_life)
+    enrolments = Enrolments(services.client, find, services.authority, services.clock, life)
+    services.dialled.connected = supervisor.server_changed
+    port = DialIn(services.authority, enrolments, services.dialled, may_dial)
+    stack.push_async_callback(port.close)
+    await port.start(listener)
 
 
 async def _before(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:

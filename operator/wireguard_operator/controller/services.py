@@ -10,6 +10,7 @@ import aiohttp
 
 from ..kube.client import KubeClient
 from .agents.authority import Authority
+from .agents.dialled import Dialled
 from .metrics.process import Metrics
 from .placer import Placer
 from .settings import Settings
@@ -35,3 +36,4 @@ class Services:
     authority: Authority
     clock: Callable[[], datetime]
     metrics: Metrics = field(default_factory=Metrics)
+    dialled: Dialled = field(default_factory=Dialled)

@@ -30,6 +30,11 @@ class Settings:
     """Port of /livez and /readyz; 0: none."""
     metrics_port: int = 0
     """Port of /metrics; 0: none."""
+    dial_in: str = ""
+    """Where agents on hosts enrol, renew their certificates and dial in, e.g. [::]:8444; fd://N takes an open listening
+    socket. Empty: nowhere."""
+    host_certificate_life: float = 90 * 86400.0
+    """Of certificates of hosts that enrol; they renew them when 60 % of it have passed."""
     peer_metrics: bool = True
     """Four series for each peer in /metrics, too."""
     stats_interval: float = 30.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..api.data_plane import ServiceType
 from ..api.reasons import Reason
@@ -13,6 +14,8 @@ from .conditions import Problem
 from .server_pods import AGENT_PORT
 
 Service = Mapping[str, Any]
+
+DEFAULT_AGENT_PORT = 443
 
 
 def endpoint_of(server: WireGuardServer, service: Service | None) -> str | Problem:
@@ -38,6 +41,12 @@ def agent_url(server: WireGuardServer, agent_service: Service | None) -> str | N
         return host.url
     address = (agent_service or {}).get("spec", {}).get("clusterIP")
     return f"https://{endpoint(address, AGENT_PORT)}" if address else None
+
+
+def listen_of(url: str) -> str:
+    """``host:port`` on which an agent listens, whose URL this is."""
+    parts = urlsplit(url)
+    return endpoint(parts.hostname or "", parts.port or DEFAULT_AGENT_PORT)
 
 
 def _port(server: WireGuardServer, service: Service | None) -> int:

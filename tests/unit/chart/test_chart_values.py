@@ -40,6 +40,10 @@ VALUE_SETS: dict[str, Object] = {
             ],
         },
         "networkPolicy": {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "mon"}}}]},
+        "agents": {
+            "enabled": True,
+            "service": {"annotations": {"example.net/lb": "x"}, "loadBalancerSourceRanges": ["192.0.2.0/24"]},
+        },
         "metrics": {
             "serviceMonitor": {"enabled": True, "labels": {"release": "mon"}},
             "prometheusRule": {"enabled": True, "labels": {"release": "mon"}},
@@ -99,6 +103,8 @@ def test_the_defaults_of_the_chart_are_those_of_the_controller(tmp_path: Path, m
         "cool_down",
         "sweep_interval",
         "peer_metrics",
+        "dial_in",
+        "host_certificate_life",
     ):
         assert getattr(found, name) == getattr(default, name), name
 
@@ -114,12 +120,27 @@ def test_values_reach_the_controller(tmp_path: Path, monkeypatch: pytest.MonkeyP
             "sweepInterval": 1,
         },
         "metrics": {"port": 9100, "peers": False},
+        "agents": {"enabled": True, "port": 9443, "certificateLife": 86400},
     }
     found = settings(objects(tmp_path, values)["Deployment", NAME], monkeypatch)
     assert found.watch_namespaces == ("a", "b")
     assert (found.stats_interval, found.traffic_interval, found.statistics_writes) == (0.5, 90, 7)
     assert (found.cool_down, found.sweep_interval) == (2592000, 1)
     assert (found.metrics_port, found.peer_metrics) == (9100, False)
+    assert (found.dial_in, found.host_certificate_life) == ("[::]:9443", 86400)
+
+
+def test_hosts_reach_the_port_of_agents_through_a_service_when_it_is_open(tmp_path: Path) -> None:
+    assert ("Service", f"{NAME}-agents") not in objects(tmp_path)
+    found = objects(tmp_path, {"agents": {"enabled": True, "service": {"type": "NodePort", "nodePort": 30844}}})
+    service, deployment = found["Service", f"{NAME}-agents"], found["Deployment", NAME]
+    assert service["spec"]["type"] == "NodePort"
+    assert service["spec"]["ports"] == [{"name": "agents", "port": 8444, "targetPort": "agents", "nodePort": 30844}]
+    pod = deployment["spec"]["template"]
+    assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    assert {"name": "agents", "containerPort": 8444} in pod["spec"]["containers"][0]["ports"]
+    [_, open_to_all] = found["NetworkPolicy", NAME]["spec"]["ingress"]
+    assert open_to_all == {"ports": [{"port": "agents", "protocol": "TCP"}]}
 
 
 @pytest.mark.parametrize(
@@ -229,6 +250,8 @@ def test_in_two_namespaces_the_rights_are_those_of_all_namespaces_but_for_the_na
         ),
         ({"metrics": {"port": 0}}, "/metrics/port': minimum: got 0, want 1"),
         ({"metrics": {"port": 8080}}, "metrics.port: 8080 is the port of the probes; choose another one"),
+        ({"agents": {"enabled": True, "port": 8081}}, "agents.port: 8081 is the port of the probes or of the metrics"),
+        ({"agents": {"service": {"type": "Ingress"}}}, "/agents/service/type': value must be one of 'LoadBalancer'"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name: name the ServiceAccount to use"),
     ],
 )

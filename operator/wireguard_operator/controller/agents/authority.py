@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from ...agent.protocol import CONTROLLER_NAME
 from ...domain import secrets
-from ...domain.certificates import Certificate, Usage, is_current, issue, make_authority
+from ...domain.certificates import Certificate, Usage, is_current, issue, make_authority, sign
 from ...kube.client import KubeClient
 from ...kube.errors import AlreadyExists, KubeError, NotFound
 from ...kube.resources import SECRETS
@@ -48,9 +48,17 @@ class Authority:
             self._context = tls_context(self._own, self.ca.certificate)
         return self._context
 
-    def issue_agent(self, name: str) -> Certificate:
+    def issue_agent(self, name: str, usage: Usage = Usage.AGENT) -> Certificate:
         """A certificate for an agent."""
-        return issue(self.ca, name, Usage.AGENT, self._clock())
+        return issue(self.ca, name, usage, self._clock())
+
+    def issue_port(self) -> Certificate:
+        """A certificate for the controller's own port for agents."""
+        return issue(self.ca, CONTROLLER_NAME, Usage.AGENT, self._clock())
+
+    def sign_host(self, request: str, name: str, life: timedelta) -> str:
+        """A certificate (PEM) for the key of a host's request. Raises RequestError."""
+        return sign(self.ca, request, name, Usage.HOST, self._clock(), life)
 
     def accepts(self, certificate: str, name: str) -> bool:
         """Whether an agent's certificate still serves."""

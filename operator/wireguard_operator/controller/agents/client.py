@@ -60,13 +60,18 @@ def tls_context(own: Certificate, authority: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_verify_locations(cadata=authority)
+    use(context, own)
+    return context
+
+
+def use(context: ssl.SSLContext, own: Certificate) -> None:
+    """Show ``own`` on every connection from now on."""
     # The ssl module reads keys from files only; this one lives for a moment, readable by us alone.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "controller.pem")
         path.touch(mode=0o600)
         path.write_text(own.certificate + own.private_key)
         context.load_cert_chain(path)
-    return context
 
 
 def _message(data: bytes) -> str:
@@ -148,17 +153,12 @@ class AgentClient:
                 timeout=TIMEOUT,
             ) as answer:
                 data = await answer.read()
-                if answer.status == 409:
-                    raise BaseMismatch("the agent holds another state than the delta starts from")
-                if answer.status == 403:
-                    raise AgentRefused(f"the agent at {self._url} does not accept this controller's certificate")
-                if answer.status != 200:
-                    said = _message(data) or f"answered {answer.status} to {method} {path}"
-                    raise AgentError(f"the agent at {self._url}: {said}")
+                self._check(answer.status, data, f"{method} {path}")
         except aiohttp.ClientConnectorCertificateError as error:
             raise AgentRefused(
                 f"the agent at {self._url} does not show a certificate for {self._name}; "
-                f"give the host the present bundle (wireguard-operator host-bundle): {error.certificate_error}"
+                "enrol the host again, or give it the present bundle (wireguard-operator host-bundle): "
+                f"{error.certificate_error}"
             ) from error
         except (aiohttp.ClientSSLError, ssl.SSLError) as error:
             raise AgentRefused(f"no TLS with the agent at {self._url}: {error}") from error
@@ -167,6 +167,15 @@ class AgentClient:
                 f"no answer from the agent at {self._url}: {error or type(error).__name__}"
             ) from error
         return data
+
+    def _check(self, status: int, data: bytes, request: str) -> None:
+        if status == 409:
+            raise BaseMismatch("the agent holds another state than the delta starts from")
+        if status == 403:
+            raise AgentRefused(f"the agent at {self._url} does not accept this controller's certificate")
+        if status != 200:
+            said = _message(data) or f"answered {status} to {request}"
+            raise AgentError(f"the agent at {self._url}: {said}")
 
     def _understand(self, kind: type[T], data: bytes, request: str) -> T:
         try:

@@ -10,6 +10,7 @@ from ...api.data_plane import DataPlaneType
 from ...api.reasons import Reason
 from ...api.server import WireGuardServer
 from ...domain import client_config, secrets
+from ...domain.certificates import Usage
 from ...domain.conditions import Problem
 from ...domain.device import Interface
 from ...domain.keys import KeyPair, generate_pair
@@ -110,7 +111,8 @@ class Identity:
         body = self._store.find(server, name)
         have = secrets.read_certificate(body) if body is not None else None
         if have is None or not self._authority.accepts(have.certificate, identity):
-            have = self._authority.issue_agent(identity)
+            usage = Usage.AGENT if server.spec.data_plane.host is None else Usage.HOST
+            have = self._authority.issue_agent(identity, usage)
         data = {"tls.crt": have.certificate, "tls.key": have.private_key, "ca.crt": self._authority.ca.certificate}
         await self._store.write(server, KIND, name, data, "kubernetes.io/tls")
         return name

@@ -440,6 +440,9 @@ class ServerWork:
         return self._services.secrets.find(record.peer, peer_secret_name(record.peer.metadata.name)) is not None
 
     def _agent(self, server: WireGuardServer) -> AgentClient:
+        host = server.spec.data_plane.host
+        if host is not None and host.dial:
+            return self._services.dialled.agent(self._key, self._services.metrics)
         if self._reach is None or self._reach.agent_url is None:
             raise AgentUnreachable("the Service of the agent has no address yet")
         name = agent_name(server.metadata.namespace, server.metadata.name)
