@@ -10,6 +10,7 @@ from . import __version__
 from .agent import main as agent
 from .cli import client, commands, reference
 from .controller import main as controller
+from .gateway import main as gateway
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -26,6 +27,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = part("agent", "Serve one WireGuard device on this machine.")
     agent.add_arguments(sub)
     sub.set_defaults(run=agent.run)
+    sub = part("gateway", "Serve the REST API and the subscribers' portal.")
+    gateway.add_arguments(sub)
+    sub.set_defaults(run=gateway.run)
     commands.add_host_bundle(part("host-bundle", "Print what the agent of a server of type Host needs to join."))
     client.add_config(part("config", "Print a peer's configuration, its wg0.conf."))
     client.add_qr(part("qr", "Print a peer's configuration as a QR code."))

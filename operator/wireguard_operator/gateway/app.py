@@ -1,0 +1,39 @@
+"""The application: every area's routes, one form of errors, one way in."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from .. import __version__
+from . import errors, public_pages
+from .context import Context
+from .middleware import Bracket
+from .rest import routes as rest
+
+PREFIX = "/api/v1/wireguard"
+ALIAS = "/api/isp/v1/wireguard"
+"""Where dotmac's newer platforms and their web pages look for the same."""
+DESCRIPTION = """WireGuard servers and peers of a tenant.
+
+Every call carries a Kubernetes token for the audience `wireguard-gateway`; what it may do is RBAC on
+`wireguardservers` and `wireguardpeers` in the tenant's namespace. Failures are answered `{"detail": "sentence"}`."""
+
+
+def make_app(context: Context) -> FastAPI:
+    """The application around a context."""
+    app = FastAPI(
+        title="WireGuard gateway",
+        version=__version__,
+        description=DESCRIPTION,
+        # Served by public_pages, so that no page asks third parties for anything.
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.context = context
+    errors.install(app)
+    app.add_middleware(Bracket, metrics=context.metrics)
+    app.include_router(public_pages.router(context))
+    app.include_router(rest.router(context), prefix=PREFIX)
+    app.include_router(rest.router(context), prefix=ALIAS, include_in_schema=False)
+    return app
