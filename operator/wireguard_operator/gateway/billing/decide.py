@@ -74,7 +74,11 @@ def decide(peer: Mapping[str, Any], order: Order, at: datetime, by: str) -> Chan
     metadata, spec = peer["metadata"], peer["spec"]
     marks = read_marks((metadata.get("annotations") or {}).get(ANNOTATION))
     newest = marks.get(order.reason)
-    if newest is not None and _outranks(newest, at, order.suspend):
+    mark = Mark(at, order.suspend)
+    if newest == mark:
+        # It was carried out before. Whoever has changed the lock since then did so knowing of it.
+        return Change(Outcome.UNCHANGED)
+    if newest is not None and _outranks(newest, mark):
         return Change(Outcome.OUTDATED)
     have: Sequence[Mapping[str, Any]] = spec.get("suspensions") or ()
     wanted = _with(have, order, by) if order.suspend else [lock for lock in have if lock["reason"] != order.reason]
@@ -83,18 +87,16 @@ def decide(peer: Mapping[str, Any], order: Order, at: datetime, by: str) -> Chan
     patch: dict[str, Any] = {}
     if wanted != list(have):
         patch["spec"] = {"suspensions": wanted}
-    mark = Mark(at, order.suspend)
-    if newest != mark:
-        kept = write_marks(marks | {order.reason: mark}, {lock["reason"] for lock in wanted})
-        patch["metadata"] = {"annotations": {ANNOTATION: kept}}
+    kept = write_marks(marks | {order.reason: mark}, {lock["reason"] for lock in wanted})
+    patch["metadata"] = {"annotations": {ANNOTATION: kept}}
     if "spec" not in patch:
-        return Change(Outcome.UNCHANGED, patch or None)
+        return Change(Outcome.UNCHANGED, patch)
     return Change(Outcome.SUSPENDED if order.suspend else Outcome.RESUMED, patch)
 
 
-def _outranks(newest: Mark, at: datetime, suspend: bool) -> bool:
-    """Whether what is on the object stands against an event. Its equal does not: that changes nothing."""
-    return newest.at > at or (newest.at == at and suspend and not newest.suspend)
+def _outranks(newest: Mark, other: Mark) -> bool:
+    """Whether the event that is on the object stands against another one."""
+    return newest.at > other.at or (newest.at == other.at and other.suspend and not newest.suspend)
 
 
 def _with(have: Sequence[Mapping[str, Any]], order: Order, by: str) -> list[Mapping[str, Any]]:

@@ -72,6 +72,14 @@ def test_the_same_event_again_writes_nothing() -> None:
     assert (change.outcome, change.patch) == (Outcome.UNCHANGED, None)
 
 
+def test_an_event_that_comes_again_does_not_undo_what_a_person_did_since() -> None:
+    after, _ = carry_out(peer(), SUSPEND, 0)
+    after["spec"]["suspensions"] = []
+    again, outcome = carry_out(after, SUSPEND, 0)
+    assert outcome is Outcome.UNCHANGED
+    assert again == after
+
+
 def test_an_old_suspension_that_is_repeated_after_a_payment_does_nothing() -> None:
     suspended, _ = carry_out(peer(), SUSPEND, 0)
     paid, _ = carry_out(suspended, RESUME, 5)
