@@ -15,6 +15,8 @@ from .host import PYTHON
 from .shell import sh, wait_for
 
 AUDIENCE = "wireguard-gateway"
+PORTAL_ACCOUNT = "wg-portal"
+"""Has no rights; its tokens are those of tickets."""
 CLIENT_RULES = [
     {"apiGroups": ["wireguard.dotmac.io"], "resources": ["wireguardservers", "wireguardpeers"], "verbs": ["*"]},
     {"apiGroups": ["wireguard.dotmac.io"], "resources": ["wireguardpeers/*", "wireguardservers/*"], "verbs": ["*"]},
@@ -38,6 +40,9 @@ class Gateway:
 
     def start(self) -> None:
         """Start it and wait until it knows all objects."""
+        metadata = {"name": PORTAL_ACCOUNT, "namespace": self.tenants[0]}
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+        self.plane.kubectl("apply", "-f", "-", stdin=json.dumps(account))
         self.daemon.start()
         wait_for("the gateway to be ready", self.is_ready, 60)
 

@@ -8,6 +8,8 @@ from .. import __version__
 from . import errors, public_pages
 from .context import Context
 from .middleware import Bracket
+from .portal import links
+from .portal import routes as portal
 from .rest import routes as rest
 
 PREFIX = "/api/v1/wireguard"
@@ -36,4 +38,7 @@ def make_app(context: Context) -> FastAPI:
     app.include_router(public_pages.router(context))
     app.include_router(rest.router(context), prefix=PREFIX)
     app.include_router(rest.router(context), prefix=ALIAS, include_in_schema=False)
+    app.include_router(links.router(context), prefix=PREFIX)
+    app.include_router(links.router(context), prefix=ALIAS, include_in_schema=False)
+    app.include_router(portal.router(context))
     return app

@@ -13,6 +13,8 @@ from .audit import Audit
 from .auth.reviews import Reviews
 from .cache.store import Store
 from .metrics import Metrics
+from .portal.tickets import Tickets
+from .portal.usage import UsageRecorder
 from .ratelimit import RateLimit
 from .settings import Settings
 
@@ -29,6 +31,8 @@ class Context:
     metrics: Metrics
     anonymous: RateLimit
     """Of paths that have no caller, and of callers whose token was refused."""
+    tickets: Tickets
+    usage: UsageRecorder
     clock: Callable[[], datetime]
 
 

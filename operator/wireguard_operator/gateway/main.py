@@ -27,6 +27,10 @@ from .auth.reviews import Reviews
 from .cache.store import Store
 from .context import Context
 from .metrics import Metrics
+from .portal import upkeep
+from .portal.pages import BrandError
+from .portal.tickets import Tickets
+from .portal.usage import UsageRecorder
 from .ratelimit import RateLimit
 from .requestid import LogFilter
 from .settings import Settings
@@ -46,6 +50,7 @@ OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("audience", "NAME", "the audience that callers' tokens must be made for"),
     ("oidc-username-prefix", "PREFIX", "what the API server puts before the names of OIDC users"),
     ("create-wait", "SECONDS", "how long a creation waits for the peer to be on the device"),
+    ("portal-brand", "FOLDER", "the provider's looks and words for the pages"),
     ("anonymous-rate", "RATE", "requests a second of one address on paths without a caller"),
     ("anonymous-burst", "NUMBER", "how many of them may come at once"),
 )
@@ -85,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     _configure_logging()
     try:
         asyncio.run(_main(settings_of(args)))
-    except (KubeError, ConfigException, OSError) as error:
+    except (KubeError, ConfigException, BrandError, OSError) as error:
         logger.error("%s", error)
         return 1
     return 0
@@ -118,7 +123,7 @@ async def _main(settings: Settings) -> None:
         servers = [_server(make_app(context), settings, settings.port, tls=True)]
         if settings.metrics_port:
             servers.append(_server(make_asgi_app(metrics.registry), settings, settings.metrics_port, tls=False))
-        watching = asyncio.create_task(context.cache.run(client))
+        watching = asyncio.create_task(_work(context))
         serving = [asyncio.create_task(server.serve()) for server in servers]
         stopping = asyncio.create_task(stop.wait())
         logger.info("serving on port %d", settings.port)
@@ -134,6 +139,13 @@ async def _main(settings: Settings) -> None:
             raise ended
 
 
+async def _work(context: Context) -> None:
+    """What goes on beside the requests."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(context.cache.run(context.client))
+        group.create_task(upkeep.run(context))
+
+
 def make_context(settings: Settings, client: KubeClient, metrics: Metrics) -> Context:
     """The parts of a gateway, wired together."""
     return Context(
@@ -144,6 +156,8 @@ def make_context(settings: Settings, client: KubeClient, metrics: Metrics) -> Co
         audit=Audit(now),
         metrics=metrics,
         anonymous=RateLimit(settings.anonymous_rate, settings.anonymous_burst),
+        tickets=Tickets(client, settings.namespace, now),
+        usage=UsageRecorder(now()),
         clock=now,
     )
 

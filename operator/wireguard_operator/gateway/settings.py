@@ -37,6 +37,8 @@ class Settings:
     """What the API server puts before the names of OIDC users; others are refused."""
     create_wait: float = 5.0
     """How long a creation waits for the peer to be on the device before it is answered 202."""
+    portal_brand: str = ""
+    """Folder with the provider's looks and words for the pages; empty: none."""
     anonymous_rate: float = 5.0
     """Requests a second, in the long run, of one client address on paths without a caller."""
     anonymous_burst: int = 20

@@ -92,6 +92,10 @@ class Shelf(Generic[R]):
         names = self._index.get((tenant, facet, value), ())
         return sorted((records[name] for name in names), key=_age)
 
+    def all(self) -> Iterable[R]:
+        """Everything, in no order."""
+        return self._all.values()
+
     def of(self, tenant: str) -> Iterator[R]:
         """All of the tenant, the oldest first."""
         records = self._tenants.get(tenant, {})
