@@ -115,18 +115,26 @@ class KubeClient:
         namespace: str | None = None,
         *,
         labels: str = "",
+        fields: str = "",
         metadata_only: bool = False,
     ) -> AsyncIterator[Object]:
         """All objects in pages of ``PAGE``. Expired is raised when the walk took too long: start again."""
-        async for page in self.pages(kind, namespace, labels=labels, metadata_only=metadata_only):
+        async for page in self.pages(kind, namespace, labels=labels, fields=fields, metadata_only=metadata_only):
             for item in page.get("items") or ():  # an empty PartialObjectMetadataList says null
                 yield item
 
     async def pages(
-        self, kind: ResourceType, namespace: str | None = None, *, labels: str = "", metadata_only: bool = False
+        self,
+        kind: ResourceType,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        metadata_only: bool = False,
     ) -> AsyncIterator[Object]:
         """The lists themselves; all are of the resource version that stands in each, from which a watch can begin."""
-        query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
+        query = {"limit": str(PAGE)}
+        query |= ({"labelSelector": labels} if labels else {}) | ({"fieldSelector": fields} if fields else {})
         accept = (
             "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1" if metadata_only else "application/json"
         )
