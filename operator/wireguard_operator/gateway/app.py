@@ -6,15 +6,20 @@ from fastapi import FastAPI
 
 from .. import __version__
 from . import errors, public_pages
+from .billing import routes as billing
 from .context import Context
 from .middleware import Bracket
 from .portal import links
 from .portal import routes as portal
+from .registration import devices
+from .registration import routes as registration
 from .rest import routes as rest
 
 PREFIX = "/api/v1/wireguard"
 ALIAS = "/api/isp/v1/wireguard"
 """Where dotmac's newer platforms and their web pages look for the same."""
+PROVISION = "/api/v1/wireguard-provision"
+"""Where devices that were made for dotmac_sub register."""
 DESCRIPTION = """WireGuard servers and peers of a tenant.
 
 Every call carries a Kubernetes token for the audience `wireguard-gateway`; what it may do is RBAC on
@@ -40,5 +45,9 @@ def make_app(context: Context) -> FastAPI:
     app.include_router(rest.router(context), prefix=ALIAS, include_in_schema=False)
     app.include_router(links.router(context), prefix=PREFIX)
     app.include_router(links.router(context), prefix=ALIAS, include_in_schema=False)
+    for area in (billing.router(context), registration.router(context)):
+        app.include_router(area, prefix=PREFIX)
+        app.include_router(area, prefix=ALIAS, include_in_schema=False)
+    app.include_router(devices.public_router(context), prefix=PROVISION)
     app.include_router(portal.router(context))
     return app
