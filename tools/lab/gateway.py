@@ -17,10 +17,10 @@ from .shell import sh, wait_for
 AUDIENCE = "wireguard-gateway"
 PORTAL_ACCOUNT = "wg-portal"
 """Has no rights; its tokens are those of tickets."""
-CLIENT_RULES = [
-    {"apiGroups": ["wireguard.dotmac.io"], "resources": ["wireguardservers", "wireguardpeers"], "verbs": ["*"]},
-    {"apiGroups": ["wireguard.dotmac.io"], "resources": ["wireguardpeers/*", "wireguardservers/*"], "verbs": ["*"]},
-]
+# RBAC knows */config and wireguardpeers/config, but no wireguardpeers/*.
+SUBRESOURCES = ("config", "suspend", "tickets")
+RESOURCES = ["wireguardservers", "wireguardpeers", *(f"wireguardpeers/{name}" for name in SUBRESOURCES)]
+CLIENT_RULES = [{"apiGroups": ["wireguard.dotmac.io"], "resources": RESOURCES, "verbs": ["*"]}]
 """All that a billing system does."""
 
 
