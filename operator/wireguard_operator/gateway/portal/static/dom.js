@@ -30,3 +30,8 @@ export function facts(pairs) {
     pairs.filter(([, value]) => value).map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))),
   );
 }
+
+/** Words with `commands` between backticks. */
+export function rich(text) {
+  return text.split("`").map((part, at) => (at % 2 ? h("code", {}, part) : part));
+}

@@ -1,6 +1,6 @@
 // What to do on each kind of device. The one that the reader probably holds is open.
 
-import { h } from "./dom.js";
+import { h, rich } from "./dom.js";
 import { t } from "./text.js";
 
 const APPS = {
@@ -18,11 +18,6 @@ function guess() {
   if (/Windows/.test(agent)) return "windows";
   if (/Macintosh/.test(agent)) return navigator.maxTouchPoints > 1 ? "ios" : "macos";
   return "linux";
-}
-
-/** Words with `commands` between backticks. */
-function rich(text) {
-  return text.split("`").map((part, at) => (at % 2 ? h("code", {}, part) : part));
 }
 
 /** Instructions for each platform; without a code those that scan it are told to take the file. */

@@ -7,8 +7,10 @@ let locale = "en";
 export async function load() {
   const answer = await fetch("/portal/strings.json", { cache: "no-cache" });
   words = await answer.json();
-  locale = words.language;
-  document.documentElement.lang = locale;
+  const language = words.language;
+  // Their own kind of it, for dates: a British reader's clock has 24 hours, an American's has 12.
+  locale = navigator.languages.find((tag) => tag.split("-")[0] === language) ?? language;
+  document.documentElement.lang = language;
   for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
 }
 
