@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from . import __version__
 from .agent import main as agent
-from .cli import client, commands, reference
+from .cli import client, commands, link, reference
 from .controller import main as controller
 from .gateway import main as gateway
 
@@ -33,6 +33,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_host_bundle(part("host-bundle", "Print what the agent of a server of type Host needs to join."))
     client.add_config(part("config", "Print a peer's configuration, its wg0.conf."))
     client.add_qr(part("qr", "Print a peer's configuration as a QR code."))
+    link.add_peer_link(
+        part("peer-link", "Print a link with which a subscriber gets a configuration, or sees a tunnel.")
+    )
     commands.add_crds(part("crds", "Print the CustomResourceDefinitions."))
     reference.add_reference(part("reference", "Print what every field, condition and reason means, as Markdown."))
     return parser

@@ -39,9 +39,11 @@ NETWORK_POLICIES = ResourceType("networking.k8s.io", "v1", "networkpolicies")
 LEASES = ResourceType("coordination.k8s.io", "v1", "leases")
 SERVICE_ACCOUNTS = ResourceType("", "v1", "serviceaccounts")
 TOKEN_REVIEWS = ResourceType("authentication.k8s.io", "v1", "tokenreviews")
+SELF_REVIEWS = ResourceType("authentication.k8s.io", "v1", "selfsubjectreviews")
 ACCESS_REVIEWS = ResourceType("authorization.k8s.io", "v1", "subjectaccessreviews")
 EVENTS = ResourceType("events.k8s.io", "v1", "events")
 TOKEN_REVIEWS = ResourceType("authentication.k8s.io", "v1", "tokenreviews")
+SELF_REVIEWS = ResourceType("authentication.k8s.io", "v1", "selfsubjectreviews")
 
 CHILDREN = (SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, NETWORK_POLICIES)
 """What is made for servers of type Pod, beside Secrets."""
