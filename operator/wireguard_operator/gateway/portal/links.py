@@ -1,4 +1,4 @@
-"""``/peers/{id}/tickets`` of the REST API: links for subscribers, issued, listed, revoked; and ``/peers/{id}/usage``."""
+"""``/peers/{id}/tickets`` of the REST API: links for subscribers are issued, listed, revoked; ``/peers/{id}/usage``."""
 
 from __future__ import annotations
 
