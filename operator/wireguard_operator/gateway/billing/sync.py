@@ -2,15 +2,19 @@
 
 The peers are read from the API server, not from the cache, and each is judged as a webhook would be; so a payment that
 came after the list was made is not undone by it. Applying the same list a second time changes nothing.
+
+The body may be long, so the route reads it itself after the caller was let in; the framework would do it before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ...api.base import Key
 from ...api.peer import SuspensionMode
@@ -28,6 +32,8 @@ from .locks import Locks, Result
 
 MOST = 200_000
 """Names in one list."""
+LIMIT = 16 * 1024 * 1024
+"""Bytes of a body."""
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -61,6 +67,12 @@ class Suspensions(BaseModel):
         default=None, description="When the list was made; newer events of a peer stand. Default now."
     )
     guard: Guard = Guard()
+
+    @model_validator(mode="after")
+    def _names_somebody(self) -> Suspensions:
+        if not {"subscribers", "customers"} & self.model_fields_set:
+            raise ValueError("subscribers or customers must be given; that nobody is suspended is an empty list")
+        return self
 
 
 class Row(BaseModel):
@@ -169,6 +181,22 @@ def _row(step: Step, result: Result | None) -> Row:
     )
 
 
+def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """A JSON schema without references, to stand anywhere in the OpenAPI document."""
+    if isinstance(schema, list):
+        return [_inlined(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    given = {name: _inlined(value, definitions) for name, value in schema.items() if name not in ("$ref", "$defs")}
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions) | given
+    return given
+
+
+_SCHEMA = Suspensions.model_json_schema()
+_BODY = {"required": True, "content": {"application/json": {"schema": _inlined(_SCHEMA, _SCHEMA.get("$defs", {}))}}}
+
+
 def router(context: Context) -> APIRouter:
     """The endpoint."""
     routes = APIRouter(prefix="/sync", tags=["billing"])
@@ -176,13 +204,18 @@ def router(context: Context) -> APIRouter:
 
     @routes.put(
         "/suspensions",
-        response_model=SyncReport,
+        max_body_size=LIMIT,
         summary="Declare all who are suspended",
-        responses={status: {"model": Detail} for status in (401, 403, 409, 422, 503)},
+        responses={status: {"model": Detail} for status in (401, 403, 409, 413, 422, 503)},
+        openapi_extra={"requestBody": _BODY},
     )
     async def put_suspensions(
-        wanted: Suspensions, caller: Annotated[Caller, Depends(authorize("create", "wireguardpeers", "suspend"))]
+        request: Request, caller: Annotated[Caller, Depends(authorize("create", "wireguardpeers", "suspend"))]
     ) -> SyncReport:
+        try:
+            wanted = Suspensions.model_validate_json(await request.body())
+        except ValidationError as error:
+            raise RequestValidationError(error.errors(include_url=False, include_context=False)) from None
         return await sync.put(wanted, caller)
 
     return routes
