@@ -20,6 +20,8 @@ ALIAS = "/api/isp/v1/wireguard"
 """Where dotmac's newer platforms and their web pages look for the same."""
 PROVISION = "/api/v1/wireguard-provision"
 """Where devices that were made for dotmac_sub register."""
+MAX_BODY = 1 << 20
+"""Bytes of a request, about ten times what a hundred peers with notes take; more is answered 413."""
 DESCRIPTION = """WireGuard servers and peers of a tenant.
 
 Every call carries a Kubernetes token for the audience `wireguard-gateway`; what it may do is RBAC on
@@ -32,6 +34,7 @@ def make_app(context: Context) -> FastAPI:
         title="WireGuard gateway",
         version=__version__,
         description=DESCRIPTION,
+        max_body_size=MAX_BODY,
         # Served by public_pages, so that no page asks third parties for anything.
         openapi_url=None,
         docs_url=None,

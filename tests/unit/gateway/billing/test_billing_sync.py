@@ -9,7 +9,7 @@ import httpx
 import pytest
 from gateway_world import FakeApi, client_of, context_on
 
-from wireguard_operator.gateway.app import PREFIX, make_app
+from wireguard_operator.gateway.app import MAX_BODY, PREFIX, make_app
 from wireguard_operator.gateway.billing.sync import LIMIT
 from wireguard_operator.kube.client import Object
 from wireguard_operator.kube.resources import PEERS, ResourceType
@@ -85,3 +85,10 @@ async def test_a_hundred_thousand_names_are_read_and_too_many_bytes_are_not() ->
     answer = await put(f'{{"subscribers": [{names}]}}'.encode())
     assert len(answer.json()["unknown_subscribers"]) == 100_000
     assert (await put(b" " * (LIMIT + 1))).status_code == 413
+
+
+async def test_a_body_of_any_other_route_ends_at_a_megabyte_whoever_sends_it() -> None:
+    async with client_of(make_app(context_on(ListApi()))) as client:
+        long = b'{"token": "' + b"x" * MAX_BODY + b'", "public_key": "x"}'
+        answer = await client.post(f"{PREFIX}/register", content=long)
+    assert (answer.status_code, answer.json()["detail"]) == (413, "Content Too Large")
