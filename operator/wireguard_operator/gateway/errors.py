@@ -58,12 +58,14 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 async def _validation(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    return JSONResponse({"detail": "; ".join(map(_sentence, error.errors()))}, 422)
+    return JSONResponse({"detail": "; ".join(map(sentence_of, error.errors()))}, 422)
 
 
-def _sentence(entry: dict[str, Any]) -> str:
+def sentence_of(entry: dict[str, Any]) -> str:
     """Field and fault. The value is left out: it may be a key that was put into the wrong field."""
     place = ".".join(str(part) for part in entry["loc"] if part not in ("body", "query", "path", "header"))
+    if entry["type"] == "json_invalid":
+        return f"the body is not JSON: {entry.get('ctx', {}).get('error', entry['msg'])}"
     message = str(entry["msg"]).removeprefix("Value error, ")
     return f"{place}: {message}" if place else message
 

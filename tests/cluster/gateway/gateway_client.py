@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tools.lab import Lab
+from tools.lab import Lab, sh
 from tools.lab.gateway import Gateway
 
 API = "/api/v1/wireguard"
@@ -25,6 +25,11 @@ class Provider:
         """A client of the REST API; without a token an anonymous one."""
         given = {"Authorization": f"Bearer {token}"} if token else {}
         return httpx.Client(base_url=self.process.url + API, headers=given | headers, timeout=30, trust_env=False)
+
+    def device(self) -> str:
+        """The public keys on the first host's device."""
+        host = self.lab.host
+        return sh("ip", "netns", "exec", host.netns, "wg", "show", host.interface, "peers")
 
     def close(self) -> None:
         """Close the connections of both."""

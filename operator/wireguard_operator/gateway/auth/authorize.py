@@ -53,14 +53,24 @@ class Authorize:
         context = context_of(request)
         identity = await _identity(context, request, bearer.credentials if bearer else key or "")
         namespace = _tenant_of(identity, header if header is not None else tenant)
-        if not await context.auth.permits(identity, self.verb, self.resource, self.subresource, namespace):
+        if not await _may(context, identity, self, namespace):
             what = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
             if self.verb not in READS or self.subresource:
                 context.audit.record(
                     user=identity.username, tenant=namespace, verb=self.verb, resource=what, outcome="forbidden"
                 )
             raise Refusal(403, f"{identity.username} may not {self.verb} {what} in tenant {namespace}")
+        if not context.cache.complete:
+            raise Refusal(503, "the gateway does not know all servers and peers yet; try again", {"Retry-After": "2"})
         return Caller(identity, namespace)
+
+
+async def _may(context: Context, identity: Identity, what: Authorize, namespace: str) -> bool:
+    served = context.settings.watch_namespaces
+    # Of a tenant that is not served nothing is known: it must not look like one without peers.
+    if served and namespace not in served:
+        return False
+    return await context.auth.permits(identity, what.verb, what.resource, what.subresource, namespace)
 
 
 def authorize(verb: str, resource: str, subresource: str = "") -> Authorize:

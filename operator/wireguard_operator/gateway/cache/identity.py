@@ -9,12 +9,13 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from ...api.base import GROUP
+from ...api.base import GROUP, Key
 from ...kube.client import Object
 
 ID = f"{GROUP}/id"
 """Annotation of a server: its UUID."""
-_SPACE = uuid.uuid5(uuid.NAMESPACE_DNS, GROUP)
+SPACE = uuid.uuid5(uuid.NAMESPACE_DNS, GROUP)
+"""Of ids that are computed (RFC 9562 section 5.5)."""
 
 
 def new_id() -> str:
@@ -34,9 +35,14 @@ def server_id(body: Object) -> str:
     return _uuid(annotations.get(ID)) or computed("wireguardservers", body["metadata"])
 
 
+def server_key_id(key: Key) -> str:
+    """The computed id of a server that is not there (any more)."""
+    return computed("wireguardservers", {"namespace": key.namespace, "name": key.name})
+
+
 def computed(plural: str, metadata: dict[str, Any]) -> str:
     """The id of an object that does not carry one."""
-    return str(uuid.uuid5(_SPACE, f"{plural}/{metadata['namespace']}/{metadata['name']}"))
+    return str(uuid.uuid5(SPACE, f"{plural}/{metadata['namespace']}/{metadata['name']}"))
 
 
 def _uuid(text: str | None) -> str | None:

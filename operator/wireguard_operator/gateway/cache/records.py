@@ -8,9 +8,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from ...api.base import GROUP, Key
+from ...api.base import GROUP, Key, format_time
 from ...api.conditions import ConditionType
 from ...kube.client import Object
 from .identity import peer_id, server_id
@@ -19,8 +20,12 @@ TITLE = f"{GROUP}/title"
 """Annotation: the name that a foreign system gave, where it is not the object's own."""
 NOTES = f"{GROUP}/notes"
 """Annotation: free text of a foreign system."""
+DESCRIPTION = f"{GROUP}/description"
+"""Annotation of a server: free text, which peers have in their specification."""
 METADATA = f"{GROUP}/metadata"
 """Annotation: a JSON object of a foreign system, kept as it came."""
+
+SECONDS_FORM = len("2030-01-01T00:00:00Z")
 
 
 @dataclass(slots=True, frozen=True)
@@ -31,6 +36,22 @@ class Fault:
     message: str
     stalled: bool
     """Somebody has to act; else it may come by itself."""
+
+
+@dataclass(slots=True, frozen=True)
+class Lock:
+    """One entry of ``spec.suspensions``."""
+
+    reason: str
+    mode: str
+    since: str | None
+    until: str | None
+    by: str | None
+    message: str | None
+
+    def holds(self, now: str) -> bool:
+        """Whether it is in force at that time."""
+        return (self.since is None or self.since <= now) and (self.until is None or now < self.until)
 
 
 @dataclass(slots=True, frozen=True)
@@ -59,9 +80,12 @@ class PeerRecord:
     routes: tuple[str, ...]
     allowed_ips: tuple[str, ...]
     enabled: bool
-    suspensions: tuple[str, ...]
-    """Their reasons."""
+    suspensions: tuple[Lock, ...]
     expires_at: str | None
+    """As all times here in one form, so that they compare as text."""
+    keepalive: int | None
+    preshared: bool
+    """Whether it was not declined."""
     phase: str
     observed: int
     """The generation that the status speaks of."""
@@ -153,8 +177,10 @@ def peer_record(body: Object) -> PeerRecord:
         routes=tuple(spec.get("routes") or ()),
         allowed_ips=tuple(map(sys.intern, client.get("allowedIPs") or ())),
         enabled=spec.get("enabled", True),
-        suspensions=tuple(sys.intern(entry["reason"]) for entry in spec.get("suspensions") or ()),
-        expires_at=spec.get("expiresAt"),
+        suspensions=tuple(map(_lock, spec.get("suspensions") or ())),
+        expires_at=_time(spec.get("expiresAt")),
+        keepalive=client.get("persistentKeepalive"),
+        preshared=_has_preshared(spec),
         phase=sys.intern(status.get("phase") or "Pending"),
         observed=status.get("observedGeneration") or 0,
         programmed=_is_true(conditions, ConditionType.PROGRAMMED),
@@ -187,7 +213,7 @@ def server_record(body: Object) -> ServerRecord:
         version=int(meta["resourceVersion"]),
         id=server_id(body),
         title=annotations.get(TITLE) or meta["name"],
-        description=annotations.get(NOTES),
+        description=annotations.get(DESCRIPTION),
         metadata=annotations.get(METADATA),
         enabled=spec.get("enabled", True),
         maintenance=bool((spec.get("maintenance") or {}).get("enabled")),
@@ -227,6 +253,32 @@ def _server_of(namespace: str, spec: dict[str, Any], status: dict[str, Any]) -> 
     if bound := status.get("serverRef"):
         return _key(bound["namespace"], bound["name"])
     return None
+
+
+def _has_preshared(spec: dict[str, Any]) -> bool:
+    wanted = spec.get("presharedKey") or {}
+    if wanted.get("secretRef") or wanted.get("policy") == "Always":
+        return True
+    generated = "publicKey" not in spec and "privateKeySecretRef" not in spec
+    return wanted.get("policy", "Auto") == "Auto" and generated
+
+
+def _lock(entry: dict[str, Any]) -> Lock:
+    return Lock(
+        reason=sys.intern(entry["reason"]),
+        mode=sys.intern(entry.get("mode", "Cut")),
+        since=_time(entry.get("since")),
+        until=_time(entry.get("until")),
+        by=entry.get("by"),
+        message=entry.get("message"),
+    )
+
+
+def _time(text: str | None) -> str | None:
+    """The time in UTC with whole seconds, however people wrote it."""
+    if text is None or (len(text) == SECONDS_FORM and text.endswith("Z")):
+        return text
+    return format_time(datetime.fromisoformat(text))
 
 
 def _key(namespace: str, name: str) -> Key:

@@ -7,6 +7,7 @@ and whatever has an older resource version is let go.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
@@ -18,6 +19,7 @@ from ..memory import Memory
 from ..metrics import Metrics
 from .records import PeerRecord, ServerRecord, peer_record, server_record
 
+logger = logging.getLogger(__name__)
 GONE_SECONDS = 300.0
 
 
@@ -113,6 +115,15 @@ class Shelf(Generic[R]):
         self._insert(record, known)
         return record
 
+    def take(self, body: Object) -> R | None:
+        """Take what a watch tells. An object that cannot be read is left out, and harms no other one."""
+        try:
+            return self.put(body)
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            meta = body.get("metadata", {})
+            logger.warning("%s %s/%s is left out: %r", self._kind, meta.get("namespace"), meta.get("name"), error)
+            return None
+
     def remove(self, key: Key, uid: str) -> None:
         """The object is gone."""
         self._gone.put(uid, True)
@@ -122,7 +133,7 @@ class Shelf(Generic[R]):
 
     def replace(self, namespace: str | None, objects: list[Object]) -> None:
         """These are all objects of the namespace, or of the cluster."""
-        there = {self.put(body).key for body in objects}
+        there = {record.key for body in objects if (record := self.take(body)) is not None}
         missing = [
             record
             for key, record in self._all.items()
@@ -218,7 +229,7 @@ class _Ear(Generic[R]):
         self._shelf.replace(self._namespace, objects)
 
     def changed(self, body: Object) -> None:
-        self._shelf.put(body)
+        self._shelf.take(body)
 
     def deleted(self, body: Object) -> None:
         meta = body["metadata"]
