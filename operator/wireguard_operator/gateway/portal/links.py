@@ -1,8 +1,9 @@
-"""``/peers/{id}/tickets`` of the REST API: links for subscribers are issued, listed, revoked; ``/peers/{id}/usage``."""
+"""``/peers/{id}/tickets`` of the REST API: links for subscribers are issued, listed, revoked. ``/peers/{id}/usage``."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,16 +14,19 @@ from ..auth.authorize import authorize
 from ..auth.caller import Caller
 from ..cache.records import PeerRecord
 from ..context import Context
-from ..errors import Detail, Refusal
+from ..errors import Refusal
+from ..rest.answers_of_actions import refusals
+from ..rest.lookup import find_peer
 from .usage import Usage
-
-MISSING: dict[int | str, dict[str, Any]] = {404: {"model": Detail, "description": "The tenant has no such peer."}}
 
 
 class TicketRequest(BaseModel):
     """What the link is for."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"scope": "config"}, {"scope": "status"}]})
+    model_config = ConfigDict(
+        use_attribute_docstrings=True,
+        json_schema_extra={"examples": [{"scope": "config"}, {"scope": "status", "expires_in": 86400}]},
+    )
 
     scope: Annotated[Scope, Field(json_schema_extra={"enum": [Scope.CONFIG, Scope.STATUS]})] = Scope.CONFIG
     """config shows the configuration once; status shows the state of the tunnel, and no key."""
@@ -57,20 +61,16 @@ def router(context: Context) -> APIRouter:
     """The routes; the application puts them below the REST API's prefixes."""
     routes = APIRouter(tags=["links"])
 
-    def peer_of(caller: Caller, id_: str) -> PeerRecord:
-        peer = context.cache.peers.by_id(caller.namespace, id_)
-        if peer is None:
-            raise Refusal(404, f"tenant {caller.namespace} has no peer {id_}")
-        return peer
-
-    @routes.post("/peers/{id}/tickets", status_code=201, responses=MISSING, summary="Issue a link for a subscriber")
+    @routes.post(
+        "/peers/{peer_id}/tickets", status_code=201, responses=refusals(404), summary="Issue a link for a subscriber"
+    )
     async def issue(
         request: Request,
-        id: str,
+        peer_id: UUID,
         wanted: TicketRequest,
         caller: Annotated[Caller, Depends(authorize("create", "wireguardpeers", "tickets"))],
     ) -> NewTicket:
-        peer = peer_of(caller, id)
+        peer = await find_peer(context, caller, peer_id)
         if wanted.scope is Scope.REGISTER:
             raise Refusal(422, "scope: must be config or status; a device registers with a provision token")
         try:
@@ -88,31 +88,33 @@ def router(context: Context) -> APIRouter:
             url=issued.url(base),
         )
 
-    @routes.get("/peers/{id}/tickets", responses=MISSING, summary="List the links of a subscriber")
+    @routes.get("/peers/{peer_id}/tickets", responses=refusals(404), summary="List the links of a subscriber")
     async def tickets(
-        id: str,
+        peer_id: UUID,
         caller: Annotated[Caller, Depends(authorize("list", "wireguardpeers", "tickets"))],
     ) -> TicketList:
-        found = [_answer(ticket) for ticket in await context.tickets.of_peer(peer_of(caller, id).uid)]
+        found = [
+            _answer(ticket) for ticket in await context.tickets.of_peer((await find_peer(context, caller, peer_id)).uid)
+        ]
         return TicketList(tickets=found, total=len(found))
 
-    @routes.delete("/peers/{id}/tickets/{name}", status_code=204, responses=MISSING, summary="Revoke a link")
+    @routes.delete("/peers/{peer_id}/tickets/{name}", status_code=204, responses=refusals(404), summary="Revoke a link")
     async def revoke(
-        id: str,
+        peer_id: UUID,
         name: str,
         caller: Annotated[Caller, Depends(authorize("delete", "wireguardpeers", "tickets"))],
     ) -> None:
-        peer = peer_of(caller, id)
+        peer = await find_peer(context, caller, peer_id)
         if not await context.tickets.revoke(peer.uid, name):
-            raise Refusal(404, f"peer {id} has no ticket {name}: it was used, has expired, or never was")
+            raise Refusal(404, f"peer {peer_id} has no ticket {name}: it was used, has expired, or never was")
         _audit(context, caller, "delete", peer, name)
 
-    @routes.get("/peers/{id}/usage", responses=MISSING, summary="The last 24 hours in half hours")
+    @routes.get("/peers/{peer_id}/usage", responses=refusals(404), summary="The last 24 hours in half hours")
     async def usage(
-        id: str,
+        peer_id: UUID,
         caller: Annotated[Caller, Depends(authorize("get", "wireguardpeers"))],
     ) -> Usage:
-        peer, now = peer_of(caller, id), context.clock()
+        peer, now = await find_peer(context, caller, peer_id), context.clock()
         context.usage.see_record(peer, now)
         return context.usage.of(peer.uid, now)
 

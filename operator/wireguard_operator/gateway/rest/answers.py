@@ -78,6 +78,8 @@ class ServerAnswer(_Answer):
     """Peers that it has."""
     peer_count: int
     """The same as current_peers."""
+    online_peers: int
+    """Those of them with a handshake in the last 180 seconds."""
     next_peer_ip_offset: int
     """For older clients; addresses are given out by the operator."""
     has_capacity: bool
@@ -246,6 +248,7 @@ def server_answer(server: ServerRecord) -> dict[str, Any]:
         "max_peers": most,
         "current_peers": server.peers,
         "peer_count": server.peers,
+        "online_peers": server.online,
         "next_peer_ip_offset": server.peers + 2,
         "has_capacity": most is None or server.peers < most,
         "utilization_percent": round(100 * server.peers / most, 2) if most else 0.0,

@@ -52,7 +52,8 @@ def router(context: Context) -> APIRouter:
         subscriber_id: Annotated[str | None, Query(description="Only of this subscriber.")] = None,
         status: Wanted = None,
         search: Annotated[
-            str | None, Query(max_length=128, description="Only those in whose name, customer or subscriber it is.")
+            str | None,
+            Query(max_length=128, description="Only those in whose name, customer, subscriber, address or key it is."),
         ] = None,
     ) -> Response:
         """Peers of the tenant, the oldest first."""
@@ -148,4 +149,5 @@ def _facet(peer: PeerRecord, facet: str) -> str | None:
 
 
 def _mentions(peer: PeerRecord, text: str) -> bool:
-    return any(text in value.casefold() for value in (peer.title, peer.customer_id or "", peer.subscriber_id or ""))
+    known = (peer.title, peer.customer_id, peer.subscriber_id, peer.public_key, *peer.addresses)
+    return any(text in value.casefold() for value in known if value)

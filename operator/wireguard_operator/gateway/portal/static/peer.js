@@ -47,7 +47,7 @@ export async function openPeer(id, servers, changed) {
         [t("endpoint"), peer.endpoint],
         [t("last-handshake"), peer.last_handshake && ago(peer.last_handshake)],
         [t("expires"), peer.expires_at && moment(peer.expires_at)],
-        [t("public-key"), peer.public_key],
+        [t("public-key"), peer.public_key && h("span", { class: "mono" }, peer.public_key)],
         [t("description"), peer.description],
       ]),
       h("h3", {}, t("usage-title")),
@@ -59,16 +59,15 @@ export async function openPeer(id, servers, changed) {
 
   function suspension(peer, act) {
     const reason = h("input", { id: "reason", required: true, pattern: "[a-z0-9]([a-z0-9\\-]*[a-z0-9])?", maxlength: 63, list: "reasons", value: REASONS[0] });
-    const locks = peer.suspensions ?? [];
     return h(
       "section",
       { class: "stack" },
       h("h3", {}, t("suspend-title")),
-      locks.map((name) =>
+      peer.suspensions.map(({ reason: name, by, until }) =>
         h(
           "div",
           { class: "row apart notice" },
-          h("span", {}, t("suspended-for", { reason: name })),
+          h("span", {}, [t("suspended-for", { reason: name }), by && t("suspended-by", { by }), until && t("lock-until", { time: moment(until) })].filter(Boolean).join(" ")),
           h("button", { "data-resume": name, onclick: act(() => api("POST", `/peers/${id}/resume`, { reason: name })) }, t("resume", { reason: name })),
         ),
       ),

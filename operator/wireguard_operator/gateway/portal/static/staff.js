@@ -4,12 +4,12 @@
 import { api, ApiError, session, signIn, signOut } from "./api.js";
 import { h, rich, s } from "./dom.js";
 import { openPeer } from "./peer.js";
-import { ago, bytes, load, maybe, t } from "./text.js";
+import { ago, bytes, load, t } from "./text.js";
 
 const view = document.getElementById("view");
 const PAGE = 25;
 const REFRESH = 10_000;
-const STATUSES = ["active", "inactive", "suspended", "disabled", "expired", "pending", "failed"];
+const STATUSES = ["active", "inactive", "suspended", "disabled", "expired"];
 const wanted = { search: "", status: "", offset: 0 };
 let turn = 0;
 
@@ -100,7 +100,7 @@ function query() {
 
 function tools(refresh) {
   let waiting;
-  const search = h("input", { type: "search", id: "search", "aria-label": t("search"), placeholder: t("search"), autocomplete: "off" });
+  const search = h("input", { type: "search", id: "search", "aria-label": t("search"), placeholder: t("search-short"), autocomplete: "off" });
   search.value = wanted.search;
   search.addEventListener("input", () => {
     clearTimeout(waiting);
@@ -142,7 +142,7 @@ function serverCard(server) {
       { class: percent >= 90 ? "meter full" : "meter", role: "img", "aria-label": t("server-utilization", { name: server.name, percent: Math.round(percent) }) },
       s("svg", { viewBox: "0 0 100 8", preserveAspectRatio: "none" }, s("rect", { width: percent, height: 8 })),
     ),
-    h("p", { class: "small" }, t("server-peers", { peers: server.current_peers, capacity: server.max_peers, online: server.online_peers ?? 0 })),
+    h("p", { class: "small" }, t("server-peers", { peers: server.current_peers, capacity: server.max_peers, online: server.online_peers })),
     h("p", { class: "small quiet" }, t("server-traffic", { down: bytes(server.total_tx_bytes), up: bytes(server.total_rx_bytes) })),
   );
 }
@@ -159,10 +159,10 @@ function peerTable(page, servers, refresh) {
   return h(
     "div",
     { class: "card stack" },
+    h("p", { class: "small quiet", id: "range" }, t("peers-range", { from: page.offset + 1, to: last, total: page.total })),
     h(
       "table",
-      {},
-      h("caption", { class: "small quiet" }, t("peers-range", { from: page.offset + 1, to: last, total: page.total })),
+      { "aria-label": t("peers") },
       h("thead", {}, h("tr", {}, heads.map((key) => h("th", { scope: "col" }, t(key))), ["down", "up"].map((key) => h("th", { scope: "col", class: "number" }, t(key))))),
       h(
         "tbody",
@@ -172,13 +172,13 @@ function peerTable(page, servers, refresh) {
             "tr",
             { "data-peer": peer.name },
             h("td", {}, h("button", { class: "name", onclick: () => openPeer(peer.id, names, refresh) }, peer.name)),
-            h("td", { "data-label": t("customer") }, peer.customer_id ?? ""),
-            h("td", { "data-label": t("server") }, names.get(peer.server_id) ?? ""),
-            h("td", { "data-label": t("status") }, status(peer)),
-            h("td", { class: "mono", "data-label": t("address") }, peer.peer_ipv4 ?? peer.peer_ipv6 ?? ""),
-            h("td", { "data-label": t("last-handshake") }, peer.last_handshake ? ago(peer.last_handshake) : ""),
-            h("td", { class: "number", "data-label": t("down") }, bytes(peer.tx_bytes)),
-            h("td", { class: "number", "data-label": t("up") }, bytes(peer.rx_bytes)),
+            h("td", {}, peer.customer_id ?? ""),
+            h("td", {}, names.get(peer.server_id) ?? ""),
+            h("td", {}, status(peer)),
+            h("td", { class: "mono" }, peer.peer_ipv4 ?? peer.peer_ipv6 ?? ""),
+            h("td", {}, peer.last_handshake ? ago(peer.last_handshake) : ""),
+            h("td", { class: "number" }, bytes(peer.tx_bytes)),
+            h("td", { class: "number" }, bytes(peer.rx_bytes)),
           ),
         ),
       ),
@@ -196,8 +196,8 @@ function peerTable(page, servers, refresh) {
 /** The status of a peer as a coloured word. */
 export function status(peer) {
   if (peer.is_online) return h("span", { class: "state small online" }, t("online"));
-  const tone = { suspended: "warn", pending: "warn", expired: "bad", failed: "bad" }[peer.status] ?? "";
-  return h("span", { class: `state small ${tone}` }, maybe(`status-${peer.status}`) ?? peer.status);
+  const tone = { suspended: "warn", inactive: "warn", expired: "bad" }[peer.status] ?? "";
+  return h("span", { class: `state small ${tone}` }, t(`status-${peer.status}`));
 }
 
 await load();
