@@ -138,7 +138,7 @@ def test_the_script_for_a_router_holds_what_the_configuration_does_and_its_readi
     assert f'private-key="{private}"' in file.text
     assert file.headers["cache-control"] == "no-store"
     records = [json.loads(line) for line in gateway.log().splitlines() if line.startswith("{")]
-    read = [record for record in records if record.get("form") == "mikrotik-script"]
+    read = [record for record in records if record["resource"] == "wireguardpeers/config"]
     assert len(read) >= 2
     assert (read[-1]["user"], read[-1]["name"]) == (f"system:serviceaccount:{gateway.tenant}:billing", "alice")
     assert private not in gateway.log()

@@ -94,6 +94,15 @@ def decide(peer: Mapping[str, Any], order: Order, at: datetime, by: str) -> Chan
     return Change(Outcome.SUSPENDED if order.suspend else Outcome.RESUMED, patch)
 
 
+def by_hand(peer: Mapping[str, Any], wanted: Sequence[Mapping[str, Any]], at: datetime) -> dict[str, str]:
+    """The annotation, when a person changes the peer's locks to ``wanted``: events from before that count no more."""
+    marks = read_marks((peer["metadata"].get("annotations") or {}).get(ANNOTATION))
+    have = {lock["reason"] for lock in peer["spec"].get("suspensions") or ()}
+    will = {lock["reason"] for lock in wanted}
+    new = {reason: Mark(at, reason in will) for reason in have ^ will}
+    return {ANNOTATION: write_marks(marks | new, will)} if new else {}
+
+
 def _outranks(newest: Mark, other: Mark) -> bool:
     """Whether the event that is on the object stands against another one."""
     return newest.at > other.at or (newest.at == other.at and other.suspend and not newest.suspend)

@@ -23,7 +23,8 @@ from ...kube.resources import PEERS
 from ..auth.authorize import authorize
 from ..auth.caller import Caller
 from ..context import Context
-from ..errors import Detail, Refusal
+from ..errors import Refusal
+from ..rest.answers_of_actions import refusals
 from . import difference
 from .decide import is_timely
 from .difference import Declaration, Difference, Step
@@ -206,7 +207,7 @@ def router(context: Context) -> APIRouter:
         "/suspensions",
         max_body_size=LIMIT,
         summary="Declare all who are suspended",
-        responses={status: {"model": Detail} for status in (401, 403, 409, 413, 422, 503)},
+        responses=refusals(409, ok={413: {"description": "The list is too long."}}),
         openapi_extra={"requestBody": _BODY},
     )
     async def put_suspensions(

@@ -8,7 +8,7 @@ the sender tries again: what was done is found done.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Request, Response
 from pydantic import BaseModel
@@ -30,6 +30,16 @@ REMEMBERED = 10_000
 """Events whose answers are kept, so that an event that comes again costs no look at the API server. That it does no
 harm either follows from ``decide``, not from this."""
 REFUSED = "the signature is wrong, or the tenant takes no webhooks"
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Detail, "description": "The body is no event, or one of another time."},
+    401: {"model": Detail, "description": "The signature is wrong, or the tenant takes no webhooks."},
+    403: {"model": Detail, "description": "The event is of another tenant of the sender."},
+    413: {"description": "The body is too long."},
+    422: {"model": Detail, "description": "The path names no sender or no namespace."},
+    429: {"model": Detail, "description": "Too many wrong signatures."},
+    503: {"model": Detail, "description": "The API server does not answer; send the event again."},
+}
 
 Tenant = Annotated[
     str, Path(description="The tenant, a namespace.", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=63)
@@ -146,7 +156,7 @@ def router(context: Context) -> APIRouter:
         "/{tenant}/{sender}",
         max_body_size=LIMIT,
         summary="Take an event of a billing system",
-        responses={status: {"model": Detail} for status in (400, 401, 403, 413, 429, 503)},
+        responses=REFUSALS,
         openapi_extra={
             "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
@@ -11,15 +12,15 @@ from ...kube.resources import EVENTS, PEERS
 from ..auth.authorize import authorize
 from ..auth.caller import Caller
 from ..context import Context
-from ..errors import Detail
+from ..rest.answers_of_actions import refusals
+from ..rest.lookup import find_peer
 from .log import REACH, Entry, entries
-from .peers import peer_of
 
 
 class ConnectionLog(BaseModel):
     """A page of what is known, the newest first."""
 
-    peer_id: str
+    peer_id: UUID
     logs: list[Entry]
     total: int
     limit: int
@@ -33,17 +34,17 @@ def router(context: Context) -> APIRouter:
     routes = APIRouter(tags=["devices"])
 
     @routes.get(
-        "/peers/{id}/connection-logs",
-        responses={status: {"model": Detail} for status in (401, 403, 404, 422, 503)},
+        "/peers/{peer_id}/connection-logs",
+        responses=refusals(404),
         summary="What is known of a peer's connections",
     )
     async def connection_logs(
-        id: str,
         caller: Annotated[Caller, Depends(authorize("get", "wireguardpeers"))],
+        peer_id: UUID,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        offset: Annotated[int, Query(ge=0)] = 0,
+        offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     ) -> ConnectionLog:
-        known = peer_of(context, caller, id)
+        known = await find_peer(context, caller, peer_id)
         peer = await context.client.get(PEERS, known.key.namespace, known.key.name)
         chosen = f"regarding.kind=WireGuardPeer,regarding.name={known.key.name}"
         events = [
@@ -53,7 +54,7 @@ def router(context: Context) -> APIRouter:
         ]
         found = entries(peer, events)
         return ConnectionLog(
-            peer_id=known.id, logs=found[offset : offset + limit], total=len(found), limit=limit, offset=offset
+            peer_id=UUID(known.id), logs=found[offset : offset + limit], total=len(found), limit=limit, offset=offset
         )
 
     return routes

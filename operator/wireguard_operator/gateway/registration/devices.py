@@ -11,17 +11,19 @@ from __future__ import annotations
 import asyncio
 import base64
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...api.base import Time
+from ...domain import secrets
 from ...domain.config_file import read
 from ...domain.keys import InvalidKeyError, decode_key
 from ...domain.tickets import Scope, Ticket, lifetime
 from ...kube.client import Object
 from ...kube.errors import NotFound, Unavailable
-from ...kube.resources import PEERS
+from ...kube.resources import PEERS, SECRETS
 from ..audit import LAST_CHANGED_BY
 from ..auth.authorize import authorize, limited, public
 from ..auth.caller import Caller
@@ -29,15 +31,20 @@ from ..cache.records import PeerRecord
 from ..context import Context
 from ..errors import Detail, Refusal
 from ..portal.tickets import InvalidTicket
-from .configuration import config_text
-from .peers import peer_of
+from ..rest.answers_of_actions import refusals
+from ..rest.lookup import find_peer
 
 OVER = "this token cannot be used: it was used, has expired, was withdrawn, or never was one"
 RETRY_PAUSES = (0.0, 0.5, 1.0, 2.0)
 """Between the tries to write the key; the token is used up by then, so one failure must not be the end of it."""
 EXAMPLE_KEY = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
-TokenAnswers: dict[int | str, dict[str, Any]] = {s: {"model": Detail} for s in (401, 403, 404, 409, 422, 503)}
-RegisterAnswers: dict[int | str, dict[str, Any]] = {s: {"model": Detail} for s in (401, 409, 422, 429, 503)}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    401: {"model": Detail, "description": "The token was used, has expired, was withdrawn, or never was one."},
+    409: {"model": Detail, "description": "The peer's key comes from elsewhere."},
+    422: {"model": Detail, "description": "The public key is none."},
+    429: {"model": Detail, "description": "Too many requests."},
+    503: {"model": Detail, "description": "The API server does not answer."},
+}
 
 
 class TokenRequest(BaseModel):
@@ -49,7 +56,7 @@ class TokenRequest(BaseModel):
 class ProvisionToken(BaseModel):
     """The token, told this once."""
 
-    peer_id: str
+    peer_id: UUID
     token: str
     expires_at: Time
 
@@ -68,7 +75,7 @@ class Registration(BaseModel):
 class Registered(BaseModel):
     """What the device needs beside its own private key."""
 
-    peer_id: str
+    peer_id: UUID
     peer_name: str
     public_key: str
     message: str
@@ -103,15 +110,15 @@ class Devices:
         )
         # The name goes with it, since that is how the ticket is found before anything is known about the token.
         token = f"{issued.ticket.name}.{issued.token.reveal()}"
-        return ProvisionToken(peer_id=peer.id, token=token, expires_at=issued.expires_at)
+        return ProvisionToken(peer_id=UUID(peer.id), token=token, expires_at=issued.expires_at)
 
     async def register(self, token: str, public_key: str) -> tuple[Registered, bool]:
         """What the device needs, and whether it is all there. Raises Refusal and KubeError."""
         _valid(public_key)
-        name, _, secret = token.partition(".")
+        name, _, signed = token.partition(".")
         tickets = self._context.tickets
         try:
-            ticket = await tickets.check(name, secret, Scope.REGISTER)
+            ticket = await tickets.check(name, signed, Scope.REGISTER)
             peer = await self._context.client.get(PEERS, ticket.peer.namespace, ticket.peer.name)
             _fits(peer, ticket)
             await tickets.use_up(ticket)
@@ -151,9 +158,9 @@ class Devices:
             )
 
         await context.cache.peers.until(written.key, done, context.settings.create_wait)
-        text = await config_text(context.client, written.key, written.uid)
+        text = await self._config(written)
         answer = Registered(
-            peer_id=written.id, peer_name=written.title, public_key=public_key, message="the device is registered"
+            peer_id=UUID(written.id), peer_name=written.title, public_key=public_key, message="the device is registered"
         )
         if text is None or f"# PrivateKey = the one whose public key is {public_key}\n" not in text:
             answer.message += "; its configuration is not there yet, ask the provider for it"
@@ -170,6 +177,17 @@ class Devices:
                 "config_file": text,
             }
         ), True
+
+    async def _config(self, peer: PeerRecord) -> str | None:
+        """The peer's wg0.conf; None when there is none, or it is that of an earlier peer of the name."""
+        try:
+            secret = await self._context.client.get(
+                SECRETS, peer.key.namespace, secrets.peer_secret_name(peer.key.name)
+            )
+        except NotFound:
+            return None
+        owners = secret["metadata"].get("ownerReferences") or ()
+        return secrets.read(secret, secrets.CONFIG) if any(owner.get("uid") == peer.uid for owner in owners) else None
 
 
 def _valid(public_key: str) -> None:
@@ -196,15 +214,18 @@ def router(context: Context) -> APIRouter:
     devices = Devices(context)
 
     @routes.post(
-        "/peers/{id}/provision-token", status_code=201, responses=TokenAnswers, summary="Let a device register its key"
+        "/peers/{peer_id}/provision-token",
+        status_code=201,
+        responses=refusals(404),
+        summary="Let a device register its own key",
     )
     async def provision_token(
-        id: str,
         caller: Annotated[Caller, Depends(authorize("create", "wireguardpeers", "tickets"))],
+        peer_id: UUID,
         wanted: TokenRequest | None = None,
     ) -> ProvisionToken:
         hours = (wanted or TokenRequest()).expires_in_hours
-        return await devices.issue(peer_of(context, caller, id), hours, caller)
+        return await devices.issue(await find_peer(context, caller, peer_id), hours, caller)
 
     return routes
 
@@ -217,7 +238,7 @@ def public_router(context: Context) -> APIRouter:
     @routes.post(
         "/register",
         dependencies=[Depends(limited)],
-        responses=RegisterAnswers | {202: {"model": Registered, "description": "Registered; no configuration yet."}},
+        responses=REFUSALS | {202: {"model": Registered, "description": "Registered; no configuration yet."}},
         summary="Register a device's public key",
     )
     @public("the token in the body is what lets in, once")

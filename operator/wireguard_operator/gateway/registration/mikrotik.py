@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter, Depends
-from fastapi.responses import PlainTextResponse
+from fastapi import APIRouter
 from pydantic import BaseModel
+from starlette.responses import Response
 
 from ...api.base import Time
-from ...domain import routeros
-from ..auth.authorize import authorize
+from ...domain import config_file, routeros, secrets
 from ..auth.caller import Caller
+from ..cache.records import PeerRecord
 from ..context import Context
-from ..errors import Detail
-from .configuration import config_of
-from .peers import peer_of
-
-RESPONSES: dict[int | str, dict[str, object]] = {status: {"model": Detail} for status in (401, 403, 404, 409, 503)}
-MayReveal = Annotated[Caller, Depends(authorize("get", "wireguardpeers", "config"))]
+from ..errors import Refusal
+from ..rest.answers_of_actions import refusals
+from ..rest.configs import Revealer, reveal
+from ..rest.lookup import find_peer
 
 
 class Script(BaseModel):
     """A script for ``/import``."""
 
-    peer_id: str
+    peer_id: UUID
     peer_name: str
     script: str
     created_at: Time
@@ -32,39 +30,33 @@ class Script(BaseModel):
 
 def router(context: Context) -> APIRouter:
     """The script in JSON, and as a file."""
-    routes = APIRouter(prefix="/peers/{id}/mikrotik-script", tags=["devices"])
+    routes = APIRouter(prefix="/peers/{peer_id}/mikrotik-script", tags=["devices"])
 
-    async def script_of(caller: Caller, id_: str) -> Script:
-        peer = peer_of(context, caller, id_)
-        config = await config_of(context.client, peer.key, peer.uid)
-        context.audit.record(
-            user=caller.username,
-            tenant=caller.namespace,
-            verb="get",
-            resource="wireguardpeers/config",
-            name=peer.key.name,
-            form="mikrotik-script",
-        )
-        return Script(
-            peer_id=peer.id,
-            peer_name=peer.title,
-            script=routeros.script(peer.key.name, peer.key.namespace, config),
-            created_at=context.clock(),
-        )
+    async def script_of(caller: Caller, peer: PeerRecord) -> str:
+        text, _ = await reveal(context, caller, peer)
+        try:
+            config = config_file.read(text)
+        except config_file.UnreadableConfig as error:
+            name = secrets.peer_secret_name(peer.key.name)
+            raise Refusal(409, f"{error}; somebody has changed Secret {name} by hand") from None
+        return routeros.script(peer.key.name, peer.key.namespace, config)
 
-    @routes.get("", responses=RESPONSES, summary="Show the configuration as a RouterOS 7 script")
-    async def show(id: str, caller: MayReveal) -> Script:
-        return await script_of(caller, id)
+    @routes.get("", responses=refusals(404, 409), summary="The configuration as a RouterOS 7 script")
+    async def show(caller: Revealer, peer_id: UUID) -> Script:
+        peer = await find_peer(context, caller, peer_id)
+        script = await script_of(caller, peer)
+        return Script(peer_id=UUID(peer.id), peer_name=peer.title, script=script, created_at=context.clock())
 
     @routes.get(
         "/download",
-        response_class=PlainTextResponse,
-        responses=RESPONSES,
-        summary="Download the configuration as a RouterOS 7 script",
+        response_class=Response,
+        responses=refusals(404, 409, ok={200: {"content": {"text/plain": {}}}}),
+        summary="The configuration as a file for RouterOS 7",
     )
-    async def download(id: str, caller: MayReveal) -> PlainTextResponse:
-        found = await script_of(caller, id)
-        name = f"{routeros.interface_name(peer_of(context, caller, id).key.name)}.rsc"
-        return PlainTextResponse(found.script, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+    async def download(caller: Revealer, peer_id: UUID) -> Response:
+        peer = await find_peer(context, caller, peer_id)
+        name = f"{routeros.interface_name(peer.key.name)}.rsc"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(await script_of(caller, peer), media_type="text/plain", headers=headers)
 
     return routes

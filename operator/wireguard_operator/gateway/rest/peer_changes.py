@@ -10,6 +10,7 @@ from ...kube.errors import Conflict, Invalid, NotFound
 from ...kube.resources import PEERS
 from ..audit import LAST_CHANGED_BY
 from ..auth.caller import Caller
+from ..billing.decide import by_hand
 from ..cache.records import PeerRecord
 from ..context import Context
 from ..errors import Refusal
@@ -51,7 +52,7 @@ async def change_locks(
             metadata = {
                 "uid": peer.uid,
                 "resourceVersion": found["metadata"]["resourceVersion"],
-                "annotations": {LAST_CHANGED_BY: caller.username},
+                "annotations": {LAST_CHANGED_BY: caller.username, **by_hand(found, wanted, context.clock())},
             }
             patch = {"metadata": metadata, "spec": {"suspensions": wanted}}
             answer = await context.client.merge_patch(PEERS, peer.key.namespace, peer.key.name, patch)

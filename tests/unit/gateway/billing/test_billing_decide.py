@@ -13,6 +13,7 @@ from wireguard_operator.api.peer import SuspensionMode
 from wireguard_operator.gateway.billing.decide import (
     ANNOTATION,
     Outcome,
+    by_hand,
     decide,
     is_timely,
     read_marks,
@@ -179,3 +180,18 @@ def test_the_order_and_number_of_deliveries_make_no_difference(events: list[tupl
 def test_an_event_is_taken_for_three_days_and_not_before_it_happens(hours: float, named: str | None) -> None:
     why = is_timely(NOW + timedelta(hours=hours), NOW)
     assert why is None if named is None else why is not None and named in why
+
+
+def test_what_a_person_does_counts_as_much_as_an_event_of_that_moment() -> None:
+    suspended, _ = carry_out(peer({"reason": "abuse"}), SUSPEND, 0)
+    wanted = [lock for lock in suspended["spec"]["suspensions"] if lock["reason"] == "abuse"]
+    annotations = by_hand(suspended, wanted, NOW + timedelta(minutes=10))
+    lifted = merge(suspended, {"metadata": {"annotations": annotations}, "spec": {"suspensions": wanted}})
+    assert carry_out(lifted, SUSPEND, 9)[1] is Outcome.OUTDATED
+    assert carry_out(lifted, SUSPEND, 11)[1] is Outcome.SUSPENDED
+    assert set(read_marks(annotations[ANNOTATION])) == {"non-payment"}
+
+
+def test_a_person_who_changes_no_lock_leaves_no_mark() -> None:
+    target = peer({"reason": "abuse"})
+    assert by_hand(target, [{"reason": "abuse", "message": "second notice"}], NOW) == {}
