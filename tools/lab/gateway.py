@@ -61,19 +61,23 @@ class Gateway:
         audience: str = AUDIENCE,
     ) -> str:
         """A token of a ServiceAccount that may do in its tenant what the rules say; by default everything."""
-        role = [{"kind": "Role", "rules": CLIENT_RULES if rules is None else rules}]
-        binding = {
-            "kind": "RoleBinding",
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account},
-            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": tenant}],
-        }
-        objects: list[dict[str, Any]] = [{"apiVersion": "v1", "kind": "ServiceAccount"}, *role, binding]
-        for body in objects:
-            body.setdefault("apiVersion", "rbac.authorization.k8s.io/v1")
-            body["metadata"] = {"name": account, "namespace": tenant}
-        items = {"apiVersion": "v1", "kind": "List", "items": objects}
-        self.plane.kubectl("apply", "-f", "-", stdin=json.dumps(items))
+        self._apply({"apiVersion": "v1", "kind": "ServiceAccount"}, account, tenant)
+        self.allow(tenant, account, tenant, rules)
         return self.plane.kubectl("create", "token", account, "-n", tenant, f"--audience={audience}").strip()
+
+    def allow(self, tenant: str, account: str, where: str, rules: list[dict[str, Any]] | None = None) -> None:
+        """Let a ServiceAccount of one tenant do in another what the rules say."""
+        rbac = "rbac.authorization.k8s.io"
+        reference = {"apiGroup": rbac, "kind": "Role", "name": account}
+        subject = {"kind": "ServiceAccount", "name": account, "namespace": tenant}
+        role = {"apiVersion": f"{rbac}/v1", "kind": "Role", "rules": CLIENT_RULES if rules is None else rules}
+        self._apply(role, account, where)
+        binding = {"apiVersion": f"{rbac}/v1", "kind": "RoleBinding", "roleRef": reference, "subjects": [subject]}
+        self._apply(binding, account, where)
+
+    def _apply(self, body: dict[str, Any], name: str, namespace: str) -> None:
+        named = body | {"metadata": {"name": name, "namespace": namespace}}
+        self.plane.kubectl("apply", "-f", "-", stdin=json.dumps(named))
 
 
 def free_port() -> int:

@@ -246,6 +246,8 @@ def _server_facets(record: ServerRecord) -> Iterator[tuple[str, str]]:
 
 def _peer_facets(record: PeerRecord) -> Iterator[tuple[str, str]]:
     yield "id", record.id
+    if record.device_key and record.public_key:
+        yield "key", record.public_key
     if record.server is not None:
         yield "server", str(record.server)
     if record.customer_id:

@@ -207,9 +207,8 @@ _WHY = {
 }
 
 
-def refusals(*more: int, ok: dict[int, dict[str, Any]] | None = None) -> dict[int | str, dict[str, Any]]:
+def refusals(*more: int, ok: dict[int | str, dict[str, Any]] | None = None) -> dict[int | str, dict[str, Any]]:
     """The answers other than the usual one, for the OpenAPI document: further successes, and every refusal."""
     codes = sorted({400, 401, 403, 422, 429, 503, *more})
-    answers: dict[int | str, dict[str, Any]] = {code: {"model": Detail, "description": _WHY[code]} for code in codes}
-    answers.update(ok or {})
-    return answers
+    refused: dict[int | str, dict[str, Any]] = {code: {"model": Detail, "description": _WHY[code]} for code in codes}
+    return (ok or {}) | refused

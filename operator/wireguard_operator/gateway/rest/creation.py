@@ -55,6 +55,7 @@ class Made:
 async def create(context: Context, caller: Caller, body: Object) -> PeerRecord:
     """Create the object. 409 when there is one of that name, 422 when the API server refuses a field."""
     name = body["metadata"]["name"]
+    _check_key(context, caller, body["spec"].get("publicKey"))
     try:
         answer = await context.client.create(PEERS, caller.namespace, body)
     except AlreadyExists:
@@ -63,6 +64,12 @@ async def create(context: Context, caller: Caller, body: Object) -> PeerRecord:
         raise Refusal(422, in_words_of_the_contract(str(error))) from None
     _record(context, caller, "create", name)
     return context.cache.peers.put(answer)
+
+
+def _check_key(context: Context, caller: Caller, key: str | None) -> None:
+    """The operator decides by age, and of two peers of the same second cannot tell the older: so it is asked here."""
+    if key is not None and (holders := context.cache.peers.having(caller.namespace, "key", key)):
+        raise Refusal(409, f"public_key: peer {holders[0].title} has this key; give each device its own")
 
 
 async def settle(context: Context, caller: Caller, peer: PeerRecord, seconds: float) -> Made:
