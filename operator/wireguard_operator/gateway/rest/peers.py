@@ -43,7 +43,7 @@ def router(context: Context) -> APIRouter:
         found = (peer for peer in records if status is None or peer_status(peer, now) is status)
         return page.answer("peers", found, lambda peer: peer_answer(peer, context.cache, now))
 
-    @routes.get("/peers", response_model=PeerList, responses=refusals(), summary="List peers")
+    @routes.get("/peers", response_model=PeerList | list[PeerAnswer], responses=refusals(), summary="List peers")
     async def list_peers(
         caller: Lister,
         page: Paged,
@@ -72,7 +72,10 @@ def router(context: Context) -> APIRouter:
         return listing(page, records, status)
 
     @routes.get(
-        "/customers/{customer_id}/peers", response_model=PeerList, responses=refusals(), summary="Peers of a customer"
+        "/customers/{customer_id}/peers",
+        response_model=PeerList | list[PeerAnswer],
+        responses=refusals(),
+        summary="Peers of a customer",
     )
     async def of_customer(
         caller: Lister, page: Paged, customer_id: Annotated[str, Path(max_length=128)], status: Wanted = None
@@ -82,7 +85,7 @@ def router(context: Context) -> APIRouter:
 
     @routes.get(
         "/subscribers/{subscriber_id}/peers",
-        response_model=PeerList,
+        response_model=PeerList | list[PeerAnswer],
         responses=refusals(),
         summary="Peers of a subscriber",
     )

@@ -40,7 +40,7 @@ def router(context: Context) -> APIRouter:
     routes = APIRouter(prefix="/servers", tags=["servers"])
     shelf = context.cache.servers
 
-    @routes.get("", response_model=ServerList, responses=refusals(), summary="List servers")
+    @routes.get("", response_model=ServerList | list[ServerAnswer], responses=refusals(), summary="List servers")
     async def list_servers(
         caller: Lister,
         page: Paged,
