@@ -72,7 +72,8 @@ def test_a_token_is_good_for_one_device_however_many_come_at_once(gateway: Provi
 def test_a_token_is_not_spent_on_a_key_that_is_none(gateway: Provider) -> None:
     id_ = add_peer(gateway, "typist")
     token, (_, public) = provision_token(gateway, id_), key_pair()
-    for wrong, named in (("AAAA", "a WireGuard key has 32"), ("A" * 43 + "=", "all zero"), (public[:42] + "B=", "wg pubkey")):
+    wrongs = {"AAAA": "a WireGuard key has 32", "A" * 43 + "=": "all zero", public[:42] + "B=": "wg pubkey"}
+    for wrong, named in wrongs.items():
         answer = register(gateway, token, wrong)
         assert answer.status_code == 422
         assert "public_key" in answer.text
