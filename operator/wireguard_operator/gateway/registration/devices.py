@@ -39,6 +39,7 @@ RETRY_PAUSES = (0.0, 0.5, 1.0, 2.0)
 """Between the tries to write the key; the token is used up by then, so one failure must not be the end of it."""
 EXAMPLE_KEY = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
 REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Detail, "description": "The body is not text."},
     401: {"model": Detail, "description": "The token was used, has expired, was withdrawn, or never was one."},
     409: {"model": Detail, "description": "The peer's key comes from elsewhere."},
     422: {"model": Detail, "description": "The public key is none."},
