@@ -7,18 +7,20 @@ cd "$(dirname "$0")/.."
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 step() { printf '[%s] %s\n' "$1" "$2" >&2; }
 
-# command:package; all lists but the first only for the targets that measure rates, build the image, run a node or boot a kernel
+# command:package; all lists but the first only for the targets that measure rates, open a browser, build the image, run a node or boot a kernel
 NEEDED="wg:wireguard-tools wg-quick:wireguard-tools ip:iproute2 ping:iputils-ping nft:nftables zbarimg:zbar-tools git:git"
 CLUSTER="iperf3:iperf3"
+BROWSER="chromium:chromium /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core"
 IMAGE="buildah:buildah mmdebstrap:mmdebstrap catatonit:catatonit"
 KERNEL="qemu-system-x86_64:qemu-system-x86 depmod:kmod"
 NODE="containerd:containerd runc:runc /usr/lib/cni/bridge:containernetworking-plugins iptables:iptables"
 case "${1:-}" in
     cluster) NEEDED="$NEEDED $CLUSTER" ;;
+    browser) NEEDED="$NEEDED $BROWSER" ;;
     image|sbom) NEEDED="$NEEDED $IMAGE" ;;
     node) NEEDED="$NEEDED $IMAGE $NODE" ;;
     kernel) NEEDED="$NEEDED $KERNEL" ;;
-    test) NEEDED="$NEEDED $CLUSTER $IMAGE $NODE $KERNEL" ;;
+    test) NEEDED="$NEEDED $CLUSTER $BROWSER $IMAGE $NODE $KERNEL" ;;
 esac
 
 find_python() {

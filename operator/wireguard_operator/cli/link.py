@@ -21,7 +21,8 @@ from . import cluster
 from .cluster import CommandError
 
 URL_VARIABLE = "WIREGUARD_GATEWAY_PUBLIC_URL"
-GATEWAY_NAMESPACE = "wireguard-system"
+TICKETS_NAMESPACE = "wireguard-system-tickets"
+"""The chart's, for a release in wireguard-system."""
 
 
 def add_peer_link(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +46,10 @@ def add_peer_link(parser: argparse.ArgumentParser) -> None:
         help=f"how the gateway is reached from outside, e.g. https://vpn.example.net; default: ${URL_VARIABLE}",
     )
     parser.add_argument(
-        "--gateway-namespace", default=GATEWAY_NAMESPACE, metavar="NAMESPACE", help="default: %(default)s"
+        "--tickets-namespace",
+        default=TICKETS_NAMESPACE,
+        metavar="NAMESPACE",
+        help="where the gateway keeps tickets; default: %(default)s",
     )
     parser.set_defaults(run=lambda args: cluster.in_cluster(args, _peer_link))
 
@@ -64,15 +68,15 @@ async def _peer_link(client: KubeClient, args: argparse.Namespace) -> None:
         raise CommandError(
             f"there is no WireGuardPeer {args.namespace}/{args.peer}; see kubectl get wgp -n {args.namespace}"
         ) from None
-    tickets = Tickets(client, args.gateway_namespace, lambda: datetime.now(UTC))
+    tickets = Tickets(client, args.tickets_namespace, lambda: datetime.now(UTC))
     try:
         issued = await tickets.issue(
             args.scope, Key(args.namespace, args.peer), peer["metadata"]["uid"], await _own_name(client), life
         )
     except NotFound as error:
         raise CommandError(
-            f"{error}; is the gateway installed (gateway.enabled), with its ServiceAccount {ACCOUNT}, and in namespace"
-            f" {args.gateway_namespace}? --gateway-namespace names another"
+            f"{error}; is the gateway installed (gateway.enabled), and are its tickets in namespace"
+            f" {args.tickets_namespace}, with ServiceAccount {ACCOUNT}? --tickets-namespace names another"
         ) from None
     print(issued.url(args.url))
 

@@ -1,12 +1,11 @@
 """Tickets: what a link that a provider sends out stands for, one peer and one purpose, until a time.
 
-A ticket is an empty Secret in the gateway's own namespace. Who holds a token that the API server signed for the
-audience of this very ticket may use it; when the Secret is gone the ticket is, whatever the token says. So a link is
-revoked, and used up, by a deletion, and nothing here needs cryptography of its own.
+A ticket is an empty Secret in a namespace that has nothing else in it. Who holds a token that the API server signed for
+the audience of this very ticket may use it; when the Secret is gone the ticket is, whatever the token says. So a link
+is revoked, and used up, by a deletion, and nothing here needs cryptography of its own.
 
-It is a Secret because nothing else but pods and nodes can bind a token (``TokenRequest``, boundObjectRef). It is in the
-gateway's namespace and not the subscriber's, so that the gateway writes Secrets nowhere else and no tenant needs an
-account for it.
+It is a Secret because nothing else but pods and nodes can bind a token (``TokenRequest``, boundObjectRef). It is not
+in the subscriber's namespace, so that the gateway need not write Secrets there and no tenant needs an account for it.
 """
 
 from __future__ import annotations

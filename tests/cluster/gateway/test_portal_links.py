@@ -238,7 +238,7 @@ def test_a_look_at_a_key_is_on_record_and_neither_key_nor_token_is(gateway: Prov
 def test_the_command_makes_the_same_link(gateway: Provider) -> None:
     lab, plane = gateway.lab, gateway.process.plane
     command = [sys.executable, "-m", "wireguard_operator", "peer-link", "alice", "-n", lab.namespace]
-    command += ["--url", gateway.process.url + "/", "--gateway-namespace", lab.namespace]
+    command += ["--url", gateway.process.url + "/", "--tickets-namespace", lab.namespace]
     done = subprocess.run(
         [*command, "--kubeconfig", str(plane.kubeconfig)], capture_output=True, text=True, timeout=60, check=True
     )

@@ -46,7 +46,7 @@ class Issued:
 
 
 class Tickets:
-    """The tickets in one namespace, the gateway's own."""
+    """The tickets in one namespace, which has nothing else in it."""
 
     def __init__(
         self, client: KubeClient, namespace: str, clock: Callable[[], datetime], account: str = ACCOUNT

@@ -39,7 +39,7 @@ export async function openPeer(id, servers, changed) {
       h("div", { class: "row apart" }, h("h2", { id: "peer-name" }, peer.name), h("button", { onclick: () => dialog.close() }, t("close"))),
       trouble,
       facts([
-        [t("status"), peer.is_online ? t("online") : t(`status-${peer.status}`)],
+        [t("status"), peer.is_online && peer.status === "active" ? t("online") : t(`status-${peer.status}`)],
         [t("server"), servers.get(peer.server_id)],
         [t("customer"), peer.customer_id],
         [t("subscriber"), peer.subscriber_id],

@@ -134,7 +134,7 @@ function serverCard(server) {
   return h(
     "li",
     { class: "card stack tight", "data-server": server.name },
-    h("div", { class: "row apart" }, h("h3", {}, server.name), h("span", { class: `state small ${TONES[server.status] ?? ""}` }, t(`status-${server.status}`))),
+    h("div", { class: "row apart" }, h("h2", { class: "lesser" }, server.name), h("span", { class: `state small ${TONES[server.status] ?? ""}` }, t(`status-${server.status}`))),
     h("p", { class: "small quiet mono" }, server.public_endpoint),
     server.location && h("p", { class: "small quiet" }, server.location),
     h(
@@ -194,8 +194,9 @@ function peerTable(page, servers, refresh) {
 }
 
 /** The status of a peer as a coloured word. */
-export function status(peer) {
-  if (peer.is_online) return h("span", { class: "state small online" }, t("online"));
+function status(peer) {
+  // Who was suspended a second ago was online a second ago.
+  if (peer.is_online && peer.status === "active") return h("span", { class: "state small online" }, t("online"));
   const tone = { suspended: "warn", inactive: "warn", expired: "bad" }[peer.status] ?? "";
   return h("span", { class: `state small ${tone}` }, t(`status-${peer.status}`));
 }

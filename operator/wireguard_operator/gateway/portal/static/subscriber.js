@@ -157,14 +157,14 @@ function render(status, whole) {
       said = now.state;
       state.replaceChildren(h("span", { class: `state ${TONE[now.state] ?? ""}`, "data-state": now.state }, t(`state-${now.state}`)));
     }
-    body.replaceChildren(...details(now));
+    body.replaceChildren(...details(now, whole ? "h2" : "h3"));
   };
   update(status);
   const title = h(whole ? "h1" : "h2", {}, t("status-title"));
   return { nodes: [h("section", { class: "card stack" }, h("div", { class: "row apart" }, title, state), body)], update };
 }
 
-function details(status) {
+function details(status, heading) {
   const place = status.place && [status.place.city ?? status.place.name, status.place.country && country(status.place.country)].filter(Boolean).join(", ");
   return [
     h("p", { class: "quiet" }, t(`state-${status.state}-text`)),
@@ -187,7 +187,7 @@ function details(status) {
       [t("addresses"), status.addresses.join(", ")],
       [t("expires"), status.expires_at && moment(status.expires_at)],
     ]),
-    h("h3", {}, t("usage-title")),
+    h(heading, { class: "lesser" }, t("usage-title")),
     plot(status.usage),
   ];
 }
