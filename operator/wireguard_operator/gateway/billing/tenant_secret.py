@@ -11,14 +11,17 @@ Without it the tenant takes no webhooks, and is answered as if the signature wer
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from ...domain import secrets
 from ...domain.keys import Hidden
 from ...kube.client import KubeClient
-from ...kube.errors import NotFound
+from ...kube.errors import Forbidden, NotFound
 from ...kube.resources import SECRETS
 from ..memory import Memory
+
+logger = logging.getLogger(__name__)
 
 NAME = "wireguard-billing"
 SECONDS = 10.0
@@ -54,6 +57,10 @@ class TenantSecrets:
         try:
             secret = await self._client.get(SECRETS, tenant, NAME)
         except NotFound:
+            return TenantSecret()
+        except Forbidden as error:
+            # A tenant that the gateway has no rights in must look like one without the Secret.
+            logger.warning("Secret %s of tenant %s is not read: %s", NAME, tenant, error)
             return TenantSecret()
         # A line break at the end is an accident of `--from-file`.
         texts = ((secrets.read(secret, key) or "").rstrip("\r\n") for key in ("secret", "previousSecret"))
