@@ -10,7 +10,7 @@ step() { printf '[%s] %s\n' "$1" "$2" >&2; }
 # command:package; all lists but the first only for the targets that measure rates, open a browser, build the image, run a node or boot a kernel
 NEEDED="wg:wireguard-tools wg-quick:wireguard-tools ip:iproute2 ping:iputils-ping nft:nftables zbarimg:zbar-tools git:git"
 CLUSTER="iperf3:iperf3"
-BROWSER="chromium:chromium /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core"
+BROWSER="chromium:chromium"
 IMAGE="buildah:buildah mmdebstrap:mmdebstrap catatonit:catatonit"
 KERNEL="qemu-system-x86_64:qemu-system-x86 depmod:kmod"
 NODE="containerd:containerd runc:runc /usr/lib/cni/bridge:containernetworking-plugins iptables:iptables"
@@ -52,6 +52,10 @@ esac
 # The image's base is Debian; Ubuntu does not have Debian's keys by itself.
 case " $NEEDED " in
     *" mmdebstrap:"*) [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || packages="$packages debian-archive-keyring" ;;
+esac
+# A browser without a font shows no words.
+case " $NEEDED " in
+    *" chromium:"*) [ -n "$(find /usr/share/fonts -name '*.ttf' -print -quit 2>/dev/null)" ] || packages="$packages fonts-dejavu-core" ;;
 esac
 if [ -n "$packages" ]; then
     packages=$(printf '%s\n' $packages | sort -u | tr '\n' ' ')

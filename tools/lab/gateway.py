@@ -46,6 +46,10 @@ class Gateway:
         self.daemon.start()
         wait_for("the gateway to be ready", self.is_ready, 60)
 
+    def end(self) -> None:
+        """End it."""
+        self.daemon.end()
+
     def is_ready(self) -> bool:
         """Whether it says so. Raises RuntimeError with its log when it has ended."""
         if not self.daemon.runs:
