@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 Shape = Any
-"""A dictionary of shapes, a list with the shape of its items, a type, or a function that says whether a value is right."""
+"""A dictionary of shapes, a list with the shape of its items, a type, or a function that judges a value."""
 
 
 def maybe(shape: Shape) -> Callable[[Any], bool]:

@@ -245,7 +245,7 @@ def server_answer(server: ServerRecord) -> dict[str, Any]:
         "has_private_key": server.public_key is not None,
         "status": status.value,
         "is_active": status is ServerStatus.ACTIVE,
-        "max_peers": most,
+        "max_peers": most if server.max_peers is None else server.max_peers,
         "current_peers": server.peers,
         "peer_count": server.peers,
         "online_peers": server.online,
