@@ -57,7 +57,7 @@ def router(context: Context, pages: Pages) -> APIRouter:
             raise Refusal(410, OVER)
         return ticket, peer
 
-    @routes.get("/{name}")
+    @routes.api_route("/{name}", methods=["GET", "HEAD"])
     @public("the page behind a link; the same for every link")
     async def page(name: str) -> Response:
         return pages.page(SUBSCRIBER)
