@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from tools.chart import NAMESPACE, render
 from tools.controlplane import ControlPlane
 
 from .daemon import Daemon
@@ -15,8 +16,6 @@ from .host import PYTHON
 from .shell import sh, wait_for
 
 AUDIENCE = "wireguard-gateway"
-PORTAL_ACCOUNT = "wg-portal"
-"""Has no rights; its tokens are those of tickets."""
 # RBAC knows */config and wireguardpeers/config, but no wireguardpeers/*.
 SUBRESOURCES = ("config", "suspend", "tickets")
 RESOURCES = ["wireguardservers", "wireguardpeers", *(f"wireguardpeers/{name}" for name in SUBRESOURCES)]
@@ -33,22 +32,39 @@ class Gateway:
         self.port = free_port()
         self.metrics_port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [*PYTHON, "gateway", "--kubeconfig", str(plane.kubeconfig), "--namespace", tenants[0]]
+        self._name = f"wg-{tenants[0]}"
+        command = [*PYTHON, "gateway", "--kubeconfig", str(self._identity()), "--namespace", tenants[0]]
         command += [item for tenant in tenants for item in ("--watch-namespace", tenant)]
         command += ["--host", "127.0.0.1", "--port", str(self.port), "--metrics-port", str(self.metrics_port)]
         self.daemon = Daemon("gateway", directory / "gateway.log", [*command, *options])
 
     def start(self) -> None:
         """Start it and wait until it knows all objects."""
-        metadata = {"name": PORTAL_ACCOUNT, "namespace": self.tenants[0]}
-        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
-        self.plane.kubectl("apply", "-f", "-", stdin=json.dumps(account))
+        self.plane.kubectl("apply", "-f", "-", stdin=self._rights())
         self.daemon.start()
         wait_for("the gateway to be ready", self.is_ready, 60)
 
     def end(self) -> None:
-        """End it."""
+        """End it, and take its rights back."""
         self.daemon.end()
+        self.plane.kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", stdin=self._rights())
+
+    def _identity(self) -> Path:
+        """A kubeconfig with which the API server takes the process for the chart's ServiceAccount."""
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", "system:authenticated")
+        return self.plane.kubeconfig_for(f"system:serviceaccount:{NAMESPACE}:{self._name}-gateway", groups)
+
+    def _rights(self) -> str:
+        """The chart's roles and bindings, for the tenants of this lab: the process may do no more."""
+        values = {
+            "fullnameOverride": self._name,
+            "gateway.enabled": "true",
+            "gateway.tenants": "{" + ",".join(self.tenants) + "}",
+            "gateway.tickets.namespace": self.tenants[0],
+            "gateway.tickets.createNamespace": "false",
+        }
+        chosen = ",".join(f"{key}={value}" for key, value in values.items())
+        return render("--show-only", "templates/gateway-rbac.yaml", "--set", chosen)
 
     def is_ready(self) -> bool:
         """Whether it says so. Raises RuntimeError with its log when it has ended."""

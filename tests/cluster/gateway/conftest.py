@@ -24,7 +24,7 @@ def gateway(plane: ControlPlane) -> Iterator[Provider]:
         lab.start_controller()
         lab.join_host()
         process = Gateway(plane, lab.directory, lab.tenants, "--anonymous-rate", "1000", "--anonymous-burst", "1000")
-        stack.callback(process.daemon.end)
+        stack.callback(process.end)
         process.start()
         lab.wait_ready("wgs", "berlin")
         lab.wait_ready("wgp", "alice")
