@@ -9,7 +9,7 @@ step() { printf '[%s] %s\n' "$1" "$2" >&2; }
 
 # command:package; all lists but the first only for the targets that measure rates, open a browser, build the image, run a node or boot a kernel
 NEEDED="wg:wireguard-tools wg-quick:wireguard-tools ip:iproute2 ping:iputils-ping nft:nftables zbarimg:zbar-tools git:git"
-CLUSTER="iperf3:iperf3"
+CLUSTER="iperf3:iperf3 curl:curl jq:jq openssl:openssl"
 BROWSER="chromium:chromium"
 IMAGE="buildah:buildah mmdebstrap:mmdebstrap catatonit:catatonit"
 KERNEL="qemu-system-x86_64:qemu-system-x86 depmod:kmod"
