@@ -27,6 +27,8 @@ ANNOTATION = f"billing.{GROUP}/events"
 """JSON by reason: the time of the newest event, and whether it suspended."""
 LOCKS = 16
 """As many as ``spec.suspensions`` may hold."""
+NAME = 253
+"""Characters of ``by``, as in ``spec.suspensions``."""
 
 OLDEST = timedelta(hours=72)
 """Senders try again for a day or two; what is older is a recording."""
@@ -110,7 +112,7 @@ def _outranks(newest: Mark, other: Mark) -> bool:
 
 def _with(have: Sequence[Mapping[str, Any]], order: Order, by: str) -> list[Mapping[str, Any]]:
     """The locks with this one in force. One that is there stays as it is but for its mode and its times."""
-    lock: dict[str, Any] = {"reason": order.reason, "mode": order.mode.value, "by": by}
+    lock: dict[str, Any] = {"reason": order.reason, "mode": order.mode.value, "by": by[:NAME]}
     wanted = []
     for old in have:
         if old["reason"] != order.reason:

@@ -195,3 +195,9 @@ def test_what_a_person_does_counts_as_much_as_an_event_of_that_moment() -> None:
 def test_a_person_who_changes_no_lock_leaves_no_mark() -> None:
     target = peer({"reason": "abuse"})
     assert by_hand(target, [{"reason": "abuse", "message": "second notice"}], NOW) == {}
+
+
+def test_a_caller_with_a_long_name_suspends_all_the_same() -> None:
+    patch = decide(peer(), SUSPEND, NOW, "u" * 300).patch
+    assert patch is not None
+    assert patch["spec"]["suspensions"][0]["by"] == "u" * 253
