@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from site_of_provider import Site, Windows
 
 from tools.controlplane import ControlPlane, shared_control_plane
@@ -15,6 +15,7 @@ from tools.lab.gateway import Gateway
 
 CHROMIUM = "/usr/bin/chromium"
 """Debian's; Playwright's own is another download and another thing to trust."""
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,11 @@ PHONE, SMALL_PHONE, DESKTOP = (
     {"width": 320, "height": 640},
     {"width": 1280, "height": 900},
 )
-REFUSED = "Failed to load resource: the server responded with a status of"
-"""How Chromium notes an answer of 400 or more on its console; pages expect some."""
+EXPECTED = (
+    "Failed to load resource: the server responded with a status of",
+    "Failed to load resource: net::ERR_INTERNET",
+)
+"""What Chromium notes on its console of answers of 400 or more, and without a network; pages expect both."""
 
 
 class Site:
@@ -86,7 +89,7 @@ class Visit:
         self.page.on("console", self._hear)
 
     def _hear(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not message.text.startswith(REFUSED):
+        if message.type in ("error", "warning") and not message.text.startswith(EXPECTED):
             self.complaints.append(message.text)
 
     def check(self) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 from gateway_client import Provider, ok
 
 from tools.lab import REPOSITORY, wait_for
+from tools.lab.gateway import Gateway
 from wireguard_operator.domain import tickets
 
 Json = dict[str, Any]
@@ -247,6 +249,43 @@ def test_the_command_makes_the_same_link(gateway: Provider) -> None:
     link = Link(done.stdout.strip())
     assert link.page.startswith(f"{gateway.process.url}/p/t-")
     assert ok(link.reveal())["config"] == lab.configuration("alice")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["alice"], "--url must be the gateway's, e.g. https://vpn.example.net, not ''"),
+        (["alice", "--url", "vpn.example.net"], "not 'vpn.example.net'"),
+        (["alice", "--url", "https://x", "--expires-in", "5"], "lives from 600 to 1800 seconds, not 5"),
+        (["nobody", "--url", "https://x"], "there is no WireGuardPeer"),
+        (["alice", "--url", "https://x", "--tickets-namespace", "not-there"], "--tickets-namespace names another"),
+    ],
+)
+def test_the_command_says_what_is_wrong(gateway: Provider, options: list[str], told: str) -> None:
+    command = [sys.executable, "-m", "wireguard_operator", "peer-link", "-n", gateway.tenant, *options]
+    command += ["--kubeconfig", str(gateway.process.plane.kubeconfig)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ") and told in done.stderr
+
+
+def test_a_gateway_with_a_brand_serves_it_and_ends_over_a_wrong_one(gateway: Provider, tmp_path: Path) -> None:
+    (tmp_path / "brand.css").write_text(":root { --accent: #0a7a5c; }")
+    (tmp_path / "en.json").write_text('{"provider": "Fjordnett"}')
+    branded = Gateway(gateway.process.plane, tmp_path, gateway.process.tenants, "--portal-brand", str(tmp_path))
+    branded.daemon.log = tmp_path.parent / "branded.log"
+    branded.daemon.start()
+    try:
+        wait_for("the gateway to be ready", branded.is_ready, 60)
+        assert "#0a7a5c" in httpx.get(f"{branded.url}/portal/brand.css", trust_env=False).text
+        assert httpx.get(f"{branded.url}/portal/strings.json", trust_env=False).json()["provider"] == "Fjordnett"
+    finally:
+        branded.daemon.end()
+    (tmp_path / "page.html").write_text("")
+    branded.daemon.start()
+    process = branded.daemon.process
+    assert process is not None and process.wait(60) == 1
+    assert "page.html: a brand consists of files" in branded.daemon.log.read_text()
 
 
 def test_tickets_that_are_over_are_swept_and_the_others_stay(gateway: Provider, alice: str) -> None:

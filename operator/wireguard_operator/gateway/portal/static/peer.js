@@ -8,7 +8,7 @@ import { ago, moment, t } from "./text.js";
 const REASONS = ["non-payment", "abuse"];
 
 /** Open the dialog of a peer; `changed` is called when something about it was changed. */
-export async function openPeer(id, servers, changed) {
+export async function openPeer(id, changed) {
   const body = h("div", { class: "stack" });
   const dialog = h("dialog", { "aria-labelledby": "peer-name" }, body);
   const trouble = h("p", { class: "notice bad", role: "alert", hidden: true });
@@ -40,7 +40,7 @@ export async function openPeer(id, servers, changed) {
       trouble,
       facts([
         [t("status"), peer.is_online && peer.status === "active" ? t("online") : t(`status-${peer.status}`)],
-        [t("server"), servers.get(peer.server_id)],
+        [t("server"), peer.server_name],
         [t("customer"), peer.customer_id],
         [t("subscriber"), peer.subscriber_id],
         [t("address"), [peer.peer_ipv4, peer.peer_ipv6].filter(Boolean).join(", ")],

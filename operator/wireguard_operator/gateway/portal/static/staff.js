@@ -51,10 +51,10 @@ async function board() {
   const trouble = h("p", { class: "notice bad", role: "alert", hidden: true });
   const refresh = async () => {
     try {
-      const [found, page] = await Promise.all([api("GET", "/servers?limit=100"), api("GET", `/peers?${query()}`)]);
+      const [found, page] = await Promise.all([api("GET", "/servers?limit=1000"), api("GET", `/peers?${query()}`)]);
       if (mine !== turn) return false;
       servers.replaceChildren(serverList(found.servers));
-      peers.replaceChildren(peerTable(page, found.servers, refresh));
+      peers.replaceChildren(peerTable(page, refresh));
       trouble.hidden = true;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
@@ -147,9 +147,8 @@ function serverCard(server) {
   );
 }
 
-function peerTable(page, servers, refresh) {
+function peerTable(page, refresh) {
   if (page.peers.length === 0) return h("p", { class: "card quiet" }, t("no-peers"));
-  const names = new Map(servers.map((server) => [server.id, server.name]));
   const heads = ["name", "customer", "server", "status", "address", "last-handshake"];
   const move = (step) => () => {
     wanted.offset = Math.max(0, wanted.offset + step * PAGE);
@@ -171,9 +170,9 @@ function peerTable(page, servers, refresh) {
           h(
             "tr",
             { "data-peer": peer.name },
-            h("td", {}, h("button", { class: "name", onclick: () => openPeer(peer.id, names, refresh) }, peer.name)),
+            h("td", {}, h("button", { class: "name", onclick: () => openPeer(peer.id, refresh) }, peer.name)),
             h("td", {}, peer.customer_id ?? ""),
-            h("td", {}, names.get(peer.server_id) ?? ""),
+            h("td", {}, peer.server_name ?? ""),
             h("td", {}, status(peer)),
             h("td", { class: "mono" }, peer.peer_ipv4 ?? peer.peer_ipv6 ?? ""),
             h("td", {}, peer.last_handshake ? ago(peer.last_handshake) : ""),
