@@ -11,6 +11,8 @@ step() { printf '[%s] %s\n' "$1" "$2" >&2; }
 NEEDED="wg:wireguard-tools wg-quick:wireguard-tools ip:iproute2 ping:iputils-ping nft:nftables zbarimg:zbar-tools git:git"
 CLUSTER="iperf3:iperf3 curl:curl jq:jq openssl:openssl"
 BROWSER="chromium:chromium"
+# Ubuntu has no package of it; its machines for tests come with Chrome, which will do.
+! command -v google-chrome >/dev/null || BROWSER="google-chrome:google-chrome-stable"
 IMAGE="buildah:buildah mmdebstrap:mmdebstrap catatonit:catatonit"
 KERNEL="qemu-system-x86_64:qemu-system-x86 depmod:kmod"
 NODE="containerd:containerd runc:runc /usr/lib/cni/bridge:containernetworking-plugins iptables:iptables"
@@ -55,7 +57,7 @@ case " $NEEDED " in
 esac
 # A browser without a font shows no words.
 case " $NEEDED " in
-    *" chromium:"*) [ -n "$(find /usr/share/fonts -name '*.ttf' -print -quit 2>/dev/null)" ] || packages="$packages fonts-dejavu-core" ;;
+    *" chromium:"*|*" google-chrome:"*) [ -n "$(find /usr/share/fonts -name '*.ttf' -print -quit 2>/dev/null)" ] || packages="$packages fonts-dejavu-core" ;;
 esac
 if [ -n "$packages" ]; then
     packages=$(printf '%s\n' $packages | sort -u | tr '\n' ' ')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -13,8 +14,8 @@ from tools.controlplane import ControlPlane, shared_control_plane
 from tools.lab import Lab
 from tools.lab.gateway import Gateway
 
-CHROMIUM = "/usr/bin/chromium"
-"""Debian's; Playwright's own is another download and another thing to trust."""
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), "/usr/bin/chromium")
+"""The distribution's, or Chrome; Playwright's own is another download and another thing to trust."""
 expect.set_options(timeout=30_000)
 
 

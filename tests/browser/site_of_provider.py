@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,7 @@ def small_targets(page: Page) -> list[str]:
     return found
 
 
-def keep(page: Page, directory: Path, name: str) -> None:
-    """A picture of the page, for whoever wants to look at it."""
-    page.screenshot(path=directory / f"{name}.png", full_page=True)
+def keep(page: Page, name: str) -> None:
+    """A picture of the page, for whoever wants to look at it: in the folder that WG_TEST_PICTURES names, if it does."""
+    if folder := os.environ.get("WG_TEST_PICTURES"):
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from playwright.sync_api import Page, expect
-from site_of_provider import DESKTOP, PHONE, Site, Windows, overflow, small_targets, violations
+from site_of_provider import DESKTOP, PHONE, Site, Windows, keep, overflow, small_targets, violations
 
 from tools.lab import wait_for
 
@@ -137,19 +137,20 @@ def test_a_look_without_rights_for_links_shows_none(site: Site, windows: Windows
 def test_every_view_can_be_read_and_reached_by_the_whole_staff(
     site: Site, windows: Windows, scheme: str, size: dict[str, int]
 ) -> None:
-    def check(page: Page) -> None:
+    def check(page: Page, view: str) -> None:
+        keep(page, f"staff-{view}-{size['width']}-{scheme}")
         assert violations(page) == []
         assert overflow(page) <= 0
         assert small_targets(page) == []
 
     page = windows.open(f"{site.url}/staff", viewport=size, color_scheme=scheme)
     expect(page.locator("#token")).to_be_visible()
-    check(page)
+    check(page, "sign-in")
     page.locator("#token").fill(site.token)
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator("tr[data-peer=alice]")).to_be_visible()
-    check(page)
+    check(page, "board")
     open_peer(page, "alice")
     page.locator("#link-config").click()
     expect(page.locator("#link")).to_be_visible()
-    check(page)
+    check(page, "peer")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from site_of_provider import DESKTOP, PHONE, SMALL_PHONE, Site, Windows, overflow, small_targets, violations
+from site_of_provider import DESKTOP, PHONE, SMALL_PHONE, Site, Windows, keep, overflow, small_targets, violations
 
 from tools.lab import wait_for
 
@@ -150,20 +150,21 @@ def test_every_view_can_be_read_and_reached_by_everybody(
 ) -> None:
     link = site.link()
 
-    def check(page: Page) -> None:
+    def check(page: Page, view: str) -> None:
+        keep(page, f"subscriber-{view}-{size['width']}-{scheme}")
         assert violations(page) == []
         assert overflow(page) <= 0
         assert small_targets(page) == []
 
     page = windows.open(link, viewport=size, color_scheme=scheme)
     expect(page.locator("#reveal")).to_be_visible()
-    check(page)
+    check(page, "offer")
     reveal(page)
     expect(page.locator("#live [data-state]")).to_be_visible()
-    check(page)
+    check(page, "configuration")
     over = windows.open(link, viewport=size, color_scheme=scheme)
     expect(over.locator("h1")).to_have_text("This link cannot be used any more")
-    check(over)
+    check(over, "over")
     status = windows.open(site.link(scope="status"), viewport=size, color_scheme=scheme)
     expect(status.locator("[data-state]")).to_be_visible()
-    check(status)
+    check(status, "status")
