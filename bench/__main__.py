@@ -19,7 +19,7 @@ from tools.controlplane import ControlPlaneError
 from tools.controlplane.paths import REPOSITORY, say
 from tools.lab import LabError
 
-from . import agent, bulk, footprint, latency, machine, restart, scale, short, table
+from . import agent, bulk, footprint, gateway, latency, machine, restart, scale, short, table
 from .client import ApiError
 from .figures import Figure
 from .fleet import Fleet
@@ -35,7 +35,11 @@ IN_FLEET: dict[str, Callable[[Fleet, int], Awaitable[list[Figure]]]] = {
     latency.ROW: latency.measure,
 }
 """Rows about one server, in the order in which one fleet serves them all: the first fills it, the last doubles it."""
-ALONE: dict[str, Callable[[int], Awaitable[list[Figure]]]] = {agent.ROW: agent.measure, scale.ROW: scale.measure}
+ALONE: dict[str, Callable[[int], Awaitable[list[Figure]]]] = {
+    agent.ROW: agent.measure,
+    gateway.ROW: gateway.measure,
+    scale.ROW: scale.measure,
+}
 """Rows that bring their own surroundings."""
 ROWS = (*IN_FLEET, *ALONE)
 
@@ -66,6 +70,7 @@ async def measure_short(take: Take) -> None:
     async with Fleet() as fleet:
         await fleet.open()
         take(await short.measure(fleet))
+    take(await gateway.measure(short.LARGE))
 
 
 def run(work: Callable[[Take], Awaitable[None]], path: Path) -> int:

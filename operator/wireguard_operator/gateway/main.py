@@ -21,6 +21,7 @@ from prometheus_client import make_asgi_app
 
 from ..kube.client import KubeClient
 from ..kube.errors import KubeError
+from . import garbage
 from .app import make_app
 from .audit import Audit
 from .auth.reviews import Reviews
@@ -144,6 +145,7 @@ async def _work(context: Context) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(context.cache.run(context.client))
         group.create_task(upkeep.run(context))
+        group.create_task(garbage.keep())
 
 
 def make_context(settings: Settings, client: KubeClient, metrics: Metrics) -> Context:

@@ -23,8 +23,11 @@ PAUSES = (0.5, 1.0, 2.0, 5.0)
 class Audience(Protocol):
     """Who is told. A call must be quick and must not fail."""
 
-    def listed(self, objects: list[Object]) -> None:
-        """These are all objects that there are; others are gone."""
+    def page(self, objects: list[Object]) -> None:
+        """Some of all objects that there are; more pages follow, and then ``listed``."""
+
+    def listed(self) -> None:
+        """All pages have come: what was on none since the last time is gone."""
 
     def changed(self, body: Object) -> None:
         """An object is new or has changed."""
@@ -57,10 +60,10 @@ async def follow(client: KubeClient, kind: ResourceType, namespace: str | None, 
 
 
 async def _list(client: KubeClient, kind: ResourceType, namespace: str | None, audience: Audience) -> str:
-    objects: list[Object] = []
     version = ""
+    # A page at a time: all objects at once would take many times the memory of what is kept of them.
     async for page in client.pages(kind, namespace):
-        objects += page.get("items") or ()
+        audience.page(page.get("items") or [])
         version = page["metadata"]["resourceVersion"]
-    audience.listed(objects)
+    audience.listed()
     return version

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from typing import Generic, Protocol, TypeVar, overload
 
 from ...api.base import Key
 from ...kube.client import KubeClient, Object
@@ -98,13 +98,13 @@ class Shelf(Generic[R]):
         """Everything, in no order."""
         return self._all.values()
 
-    def of(self, tenant: str) -> Iterator[R]:
+    def of(self, tenant: str) -> Sequence[R]:
         """All of the tenant, the oldest first."""
         records = self._tenants.get(tenant, {})
         order = self._order.get(tenant)
         if order is None:
             order = self._order[tenant] = [record.key.name for record in sorted(records.values(), key=_age)]
-        return (records[name] for name in order)
+        return _Ordered(records, order)
 
     def put(self, body: Object) -> R:
         """Take an object unless something newer is known; what is known then."""
@@ -133,7 +133,10 @@ class Shelf(Generic[R]):
 
     def replace(self, namespace: str | None, objects: list[Object]) -> None:
         """These are all objects of the namespace, or of the cluster."""
-        there = {record.key for body in objects if (record := self.take(body)) is not None}
+        self.retain(namespace, {record.key for body in objects if (record := self.take(body)) is not None})
+
+    def retain(self, namespace: str | None, there: Container[Key]) -> None:
+        """Of the namespace, or of the cluster, all was listed, and nothing else is there."""
         missing = [
             record
             for key, record in self._all.items()
@@ -197,6 +200,30 @@ class Shelf(Generic[R]):
             event.set()
 
 
+class _Ordered(Sequence[R]):
+    """Records in an order of names. A page of them costs what is on it, and all of them no copy."""
+
+    def __init__(self, records: Mapping[str, R], order: Sequence[str]) -> None:
+        self._records, self._order = records, order
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @overload
+    def __getitem__(self, index: int) -> R: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[R]: ...
+
+    def __getitem__(self, index: int | slice) -> R | Sequence[R]:
+        if isinstance(index, slice):
+            return [self._records[name] for name in self._order[index]]
+        return self._records[self._order[index]]
+
+    def __iter__(self) -> Iterator[R]:
+        return map(self._records.__getitem__, self._order)
+
+
 class Store:
     """Both shelves, and the watches that fill them."""
 
@@ -224,9 +251,14 @@ class _Ear(Generic[R]):
 
     def __init__(self, shelf: Shelf[R], namespace: str | None) -> None:
         self._shelf, self._namespace = shelf, namespace
+        self._there: set[Key] = set()
 
-    def listed(self, objects: list[Object]) -> None:
-        self._shelf.replace(self._namespace, objects)
+    def page(self, objects: list[Object]) -> None:
+        self._there.update(record.key for body in objects if (record := self._shelf.take(body)) is not None)
+
+    def listed(self) -> None:
+        self._shelf.retain(self._namespace, self._there)
+        self._there = set()
 
     def changed(self, body: Object) -> None:
         self._shelf.take(body)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import uuid
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -212,6 +213,7 @@ class CreatedPeer(PeerAnswer):
     """The preshared key."""
 
 
+@lru_cache(maxsize=1024)
 def tenant_id(namespace: str) -> str:
     """A UUID for a tenant, since older clients expect one."""
     return str(uuid.uuid5(SPACE, f"namespaces/{namespace}"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
@@ -30,11 +30,11 @@ def router(context: Context) -> APIRouter:
         """Servers and peers by status, who is online, and the traffic."""
         await require(context, caller, "list", "wireguardservers")
         now = stamp(context.clock())
-        servers = Counter(server_status(server).value for server in context.cache.servers.of(caller.namespace))
-        peers: Counter[str] = Counter()
+        servers = Counter(server_status(server) for server in context.cache.servers.of(caller.namespace))
+        peers: Counter[PeerStatus] = Counter()
         online = received = sent = 0
         for peer in context.cache.peers.of(caller.namespace):
-            peers[peer_status(peer, now).value] += 1
+            peers[peer_status(peer, now)] += 1
             online += peer.online
             received += peer.rx_bytes
             sent += peer.tx_bytes
@@ -54,6 +54,6 @@ def router(context: Context) -> APIRouter:
     return routes
 
 
-def _counts(found: Counter[str], kinds: type[PeerStatus] | type[ServerStatus]) -> dict[str, object]:
-    by_status = {kind.value: found[kind.value] for kind in kinds}
+def _counts(found: Counter[Any], kinds: type[PeerStatus] | type[ServerStatus]) -> dict[str, object]:
+    by_status = {kind.value: found[kind] for kind in kinds}
     return {"total": found.total(), "by_status": by_status, **by_status}

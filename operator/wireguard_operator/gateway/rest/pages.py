@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Query
@@ -32,16 +31,14 @@ class Page:
         self.limit, self.offset = limit, offset
         self.bare = not envelope or BARE in accept.replace(" ", "")
 
-    def answer(self, kind: str, records: Iterable[R], render: Callable[[R], dict[str, Any]]) -> Response:
-        """The page of the records. Those that are not on it are counted and not rendered."""
-        source = iter(records)
-        passed = sum(1 for _ in islice(source, self.offset))
-        rows = [render(record) for record in islice(source, self.limit)]
-        total = passed + len(rows) + sum(1 for _ in source)
-        headers = {"X-Total-Count": str(total)}
+    def answer(self, kind: str, records: Sequence[R], render: Callable[[R], dict[str, Any]]) -> Response:
+        """The page of the records. Those that are not on it are not rendered."""
+        rows = [render(record) for record in records[self.offset : self.offset + self.limit]]
+        headers = {"X-Total-Count": str(len(records))}
         if self.bare:
             return respond(rows, headers=headers)
-        return respond({kind: rows, "total": total, "limit": self.limit, "offset": self.offset}, headers=headers)
+        envelope = {kind: rows, "total": len(records), "limit": self.limit, "offset": self.offset}
+        return respond(envelope, headers=headers)
 
 
 Paged = Annotated[Page, Depends()]

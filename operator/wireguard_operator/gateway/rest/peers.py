@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -38,10 +38,11 @@ def router(context: Context) -> APIRouter:
     routes = APIRouter(tags=["peers"])
     shelf = context.cache.peers
 
-    def listing(page: Paged, records: Iterable[PeerRecord], status: PeerStatus | None) -> Response:
+    def listing(page: Paged, records: Sequence[PeerRecord], status: PeerStatus | None) -> Response:
         now = stamp(context.clock())
-        found = (peer for peer in records if status is None or peer_status(peer, now) is status)
-        return page.answer("peers", found, lambda peer: peer_answer(peer, context.cache, now))
+        if status is not None:
+            records = [peer for peer in records if peer_status(peer, now) is status]
+        return page.answer("peers", records, lambda peer: peer_answer(peer, context.cache, now))
 
     @routes.get("/peers", response_model=PeerList | list[PeerAnswer], responses=refusals(), summary="List peers")
     async def list_peers(
@@ -64,11 +65,12 @@ def router(context: Context) -> APIRouter:
             facets.append(("server", str(server.key) if server is not None else ""))
         facets += [("customer", customer_id)] if customer_id is not None else []
         facets += [("subscriber", subscriber_id)] if subscriber_id is not None else []
-        records: Iterable[PeerRecord] = shelf.having(tenant, *facets[0]) if facets else shelf.of(tenant)
+        records: Sequence[PeerRecord] = shelf.having(tenant, *facets[0]) if facets else shelf.of(tenant)
         for facet, value in facets[1:]:
             records = [peer for peer in records if _facet(peer, facet) == value]
         if search:
-            records = (peer for peer in records if _mentions(peer, search.casefold()))
+            text = search.casefold()
+            records = [peer for peer in records if _mentions(peer, text)]
         return listing(page, records, status)
 
     @routes.get(

@@ -58,7 +58,7 @@ def router(context: Context) -> APIRouter:
                 and (location is None or server_answer(server)["location"] == location)
             )
 
-        return page.answer("servers", filter(is_wanted, shelf.of(caller.namespace)), server_answer)
+        return page.answer("servers", list(filter(is_wanted, shelf.of(caller.namespace))), server_answer)
 
     @routes.post(
         "",

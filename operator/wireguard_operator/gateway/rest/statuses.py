@@ -12,7 +12,8 @@ from ..cache.records import PeerRecord, ServerRecord
 from .peer_requests import PeerStatus
 from .server_requests import ServerStatus
 
-_SERVED = (PeerPhase.ACTIVE, PeerPhase.INACTIVE)
+# As plain text: ten thousand peers are looked at for one answer.
+_SERVED = frozenset((PeerPhase.ACTIVE.value, PeerPhase.INACTIVE.value))
 
 
 def peer_status(peer: PeerRecord, now: str) -> PeerStatus:
@@ -21,7 +22,7 @@ def peer_status(peer: PeerRecord, now: str) -> PeerStatus:
         return PeerStatus.DISABLED
     if peer.expires_at is not None and peer.expires_at <= now:
         return PeerStatus.EXPIRED
-    if any(lock.holds(now) for lock in peer.suspensions):
+    if peer.suspensions and any(lock.holds(now) for lock in peer.suspensions):
         return PeerStatus.SUSPENDED
     return PeerStatus.ACTIVE if peer.phase in _SERVED else PeerStatus.INACTIVE
 
