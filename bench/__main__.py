@@ -70,7 +70,7 @@ async def measure_short(take: Take) -> None:
     async with Fleet() as fleet:
         await fleet.open()
         take(await short.measure(fleet))
-    take(await gateway.measure(short.LARGE))
+    take(await gateway.measure_short(short.LARGE))
 
 
 def run(work: Callable[[Take], Awaitable[None]], path: Path) -> int:
