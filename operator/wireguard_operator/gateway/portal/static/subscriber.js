@@ -187,8 +187,8 @@ function details(status, heading) {
       [t("addresses"), status.addresses.join(", ")],
       [t("expires"), status.expires_at && moment(status.expires_at)],
     ]),
-    h(heading, { class: "lesser" }, t("usage-title")),
-    plot(status.usage),
+    // A picture of nothing says nothing.
+    ...(status.download_bytes + status.upload_bytes > 0 ? [h(heading, { class: "lesser" }, t("usage-title")), plot(status.usage)] : []),
   ];
 }
 
