@@ -198,7 +198,7 @@ def parse_endpoint(text: str) -> dict[str, Any]:
         host = host[1:-1]
     elif ":" in host:
         raise ValueError(f"public_endpoint: an IPv6 address stands in brackets, e.g. [2001:db8::1]:51820, not {text}")
-    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+    if not colon or not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
         raise ValueError(f"public_endpoint: {text!r} is not host:port, e.g. vpn.example.net:51820")
     return {"host": host.lower(), "port": int(port)}
 
