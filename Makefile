@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help setup demo test check unit cluster node kernel bench bench-short kind-e2e image sbom format generate lock clean
+.PHONY: help setup demo test check unit cluster browser node kernel bench bench-short kind-e2e image sbom format generate lock clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,7 +13,7 @@ setup: ## Install all that the other commands need (Debian, Ubuntu; as root)
 demo: setup ## Show the whole product at work; KEEP=1 leaves it running
 	@KEEP=$(KEEP) $(PYTHON) -m tools.demo
 
-test: check unit cluster node kernel bench-short ## Run all checks and all tests
+test: check unit cluster browser node kernel bench-short ## Run all checks and all tests
 
 check: setup ## Format, lint, types, layers
 	.venv/bin/ruff format --check .
@@ -26,6 +26,9 @@ unit: setup ## Tests of pure parts: seconds
 
 cluster: setup ## Tests on a real API server with real tunnels: minutes
 	$(PYTHON) -m pytest -q -n 2 --dist loadfile tests/cluster
+
+browser: setup ## Tests of the pages in Chromium, before a real gateway and tunnel: minutes
+	$(PYTHON) -m pytest -q tests/browser
 
 node: setup ## Tests on a real node with real pods, in namespaces of their own: minutes
 	$(PYTHON) -m tools.node $(abspath $(PYTHON)) -m pytest -q tests/node

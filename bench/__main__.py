@@ -19,7 +19,7 @@ from tools.controlplane import ControlPlaneError
 from tools.controlplane.paths import REPOSITORY, say
 from tools.lab import LabError
 
-from . import agent, bulk, footprint, latency, machine, restart, scale, short, table, throughput
+from . import agent, bulk, footprint, gateway, latency, machine, restart, scale, short, table, throughput
 from .client import ApiError
 from .figures import Figure
 from .fleet import Fleet
@@ -38,6 +38,7 @@ IN_FLEET: dict[str, Callable[[Fleet, int], Awaitable[list[Figure]]]] = {
 ALONE: dict[str, Callable[[int], Awaitable[list[Figure]]]] = {
     agent.ROW: agent.measure,
     throughput.ROW: throughput.measure,
+    gateway.ROW: gateway.measure,
     scale.ROW: scale.measure,
 }
 """Rows that bring their own surroundings."""
@@ -70,6 +71,7 @@ async def measure_short(take: Take) -> None:
     async with Fleet() as fleet:
         await fleet.open()
         take(await short.measure(fleet))
+    take(await gateway.measure_short(short.LARGE))
 
 
 def run(work: Callable[[Take], Awaitable[None]], path: Path) -> int:

@@ -109,7 +109,7 @@ def with_descriptions(schema: dict[str, Any], described: dict[str, str], prefix:
 def leaves(schema: dict[str, Any], prefix: str = "") -> Iterator[str]:
     """Dotted paths of all values that the schema knows, in its order: where free text begins, a path ends."""
     for name, part in schema["properties"].items():
-        if part.get("properties") and f"{prefix}{name}" != "controller.resources":
+        if part.get("properties") and name != "resources":
             yield from leaves(part, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"

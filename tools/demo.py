@@ -14,6 +14,7 @@ import time
 
 from tools.controlplane import ControlPlaneError, shared_control_plane
 from tools.lab import Lab, LabError, sh, wait_for
+from tools.lab.gateway import Gateway
 
 MEGABYTES = 20
 DOWNLOAD_PORT = 8080
@@ -112,19 +113,34 @@ def story(lab: Lab) -> None:
     show(lab, "get", "wgp")
 
 
+def link(lab: Lab, gateway: Gateway, scope: str) -> str:
+    """A link for the subscriber, as the command prints it."""
+    python = (sys.executable, "-m", "wireguard_operator", "peer-link", "alice", "-n", lab.namespace, "--scope", scope)
+    where = ("--kubeconfig", str(lab.plane.kubeconfig), "--tickets-namespace", lab.namespace, "--url", gateway.url)
+    return sh(*python, *where).strip()
+
+
 def keep(lab: Lab) -> None:
-    """Leave it running until the user has seen enough."""
+    """Leave it running, with a gateway, until the user has seen enough."""
     kubectl = shlex.quote(lab.plane.kubectl_command()[0])
-    say("KEEP=1: all of it stays up until you press Ctrl-C. In another terminal:")
-    print(f"export KUBECONFIG={shlex.quote(str(lab.plane.kubeconfig))}")
-    print(f"{kubectl} -n {lab.namespace} get wgs,wgp")
-    print(f"ip netns exec {lab.client_netns} ping 10.8.0.1")
-    print(f"logs: {lab.controller.log} {lab.host.agent.log}", flush=True)
+    gateway = Gateway(lab.plane, lab.directory, lab.tenants)
     try:
+        gateway.start()
+        say("KEEP=1: all of it stays up until you press Ctrl-C. In another terminal:")
+        print(f"export KUBECONFIG={shlex.quote(str(lab.plane.kubeconfig))}")
+        print(f"{kubectl} -n {lab.namespace} get wgs,wgp")
+        print(f"ip netns exec {lab.client_netns} ping 10.8.0.1")
+        print(f"logs: {lab.controller.log} {lab.host.agent.log} {gateway.daemon.log}")
+        print(f"\nthe staff's page, {gateway.url}/staff, takes this token:\n{gateway.token(lab.namespace, 'staff')}")
+        print(f"\nthe subscriber's tunnel:\n{link(lab, gateway, 'status')}")
+        print("\nthe subscriber's configuration, once (wireguard-operator peer-link alice):")
+        print(link(lab, gateway, "config"), flush=True)
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:
         print()
+    finally:
+        gateway.end()
 
 
 def main() -> int:

@@ -7,18 +7,22 @@ cd "$(dirname "$0")/.."
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 step() { printf '[%s] %s\n' "$1" "$2" >&2; }
 
-# command:package; all lists but the first only for the targets that measure rates, build the image, run a node or boot a kernel
+# command:package; all lists but the first only for the targets that measure rates, open a browser, build the image, run a node or boot a kernel
 NEEDED="wg:wireguard-tools wg-quick:wireguard-tools ip:iproute2 ping:iputils-ping nft:nftables zbarimg:zbar-tools git:git"
-CLUSTER="iperf3:iperf3"
+CLUSTER="iperf3:iperf3 curl:curl jq:jq openssl:openssl"
+BROWSER="chromium:chromium"
+# Ubuntu has no package of it; its machines for tests come with Chrome, which will do.
+! command -v google-chrome >/dev/null || BROWSER="google-chrome:google-chrome-stable"
 IMAGE="buildah:buildah mmdebstrap:mmdebstrap catatonit:catatonit"
 KERNEL="qemu-system-x86_64:qemu-system-x86 depmod:kmod"
 NODE="containerd:containerd runc:runc /usr/lib/cni/bridge:containernetworking-plugins iptables:iptables"
 case "${1:-}" in
     cluster|bench) NEEDED="$NEEDED $CLUSTER" ;;
+    browser) NEEDED="$NEEDED $BROWSER" ;;
     image|sbom) NEEDED="$NEEDED $IMAGE" ;;
     node) NEEDED="$NEEDED $IMAGE $NODE" ;;
     kernel) NEEDED="$NEEDED $KERNEL" ;;
-    test) NEEDED="$NEEDED $CLUSTER $IMAGE $NODE $KERNEL" ;;
+    test) NEEDED="$NEEDED $CLUSTER $BROWSER $IMAGE $NODE $KERNEL" ;;
 esac
 
 find_python() {
@@ -50,6 +54,10 @@ esac
 # The image's base is Debian; Ubuntu does not have Debian's keys by itself.
 case " $NEEDED " in
     *" mmdebstrap:"*) [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || packages="$packages debian-archive-keyring" ;;
+esac
+# A browser without a font shows no words.
+case " $NEEDED " in
+    *" chromium:"*|*" google-chrome:"*) [ -n "$(find /usr/share/fonts -name '*.ttf' -print -quit 2>/dev/null)" ] || packages="$packages fonts-dejavu-core" ;;
 esac
 if [ -n "$packages" ]; then
     packages=$(printf '%s\n' $packages | sort -u | tr '\n' ' ')

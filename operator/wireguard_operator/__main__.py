@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from . import __version__
 from .agent import enrolment, install
 from .agent import main as agent
-from .cli import client, commands, reference
+from .cli import client, commands, link, reference
 from .cli.importing import command as importing
 from .controller import main as controller
+from .gateway import main as gateway
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,6 +29,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = part("agent", "Serve one WireGuard device on this machine.")
     agent.add_arguments(sub)
     sub.set_defaults(run=agent.run)
+    sub = part("gateway", "Serve the REST API and the subscribers' portal.")
+    gateway.add_arguments(sub)
+    sub.set_defaults(run=gateway.run)
     commands.add_host_bundle(part("host-bundle", "Print what the agent of a server of type Host needs to join."))
     commands.add_host_token(part("host-token", "Print a token with which one host can enrol as a server's agent."))
     sub = part("host-enroll", "Give this host its identity, with a token or a bundle.")
@@ -39,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_import(part("import", "Print, or apply, objects for a server that runs already."))
     client.add_config(part("config", "Print a peer's configuration, its wg0.conf."))
     client.add_qr(part("qr", "Print a peer's configuration as a QR code."))
+    link.add_peer_link(
+        part("peer-link", "Print a link with which a subscriber gets a configuration, or sees a tunnel.")
+    )
     commands.add_crds(part("crds", "Print the CustomResourceDefinitions."))
     reference.add_reference(part("reference", "Print what every field, condition and reason means, as Markdown."))
     return parser

@@ -51,3 +51,42 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   name: {{ include "wireguard-operator.serviceAccountName" . }}
   namespace: {{ .Release.Namespace }}
 {{- end -}}
+
+{{/* Labels that select the gateway's pods; they must never change. */}}
+{{- define "wireguard-operator.gatewaySelector" -}}
+{{ include "wireguard-operator.selector" . | replace "component: controller" "component: gateway" }}
+{{- end -}}
+
+{{/* Labels of the gateway's objects. */}}
+{{- define "wireguard-operator.gatewayLabels" -}}
+{{ include "wireguard-operator.labels" . | replace "component: controller" "component: gateway" }}
+{{- end -}}
+
+{{- define "wireguard-operator.gatewayName" -}}
+{{ include "wireguard-operator.fullname" . }}-gateway
+{{- end -}}
+
+{{/* The namespaces that the gateway serves, as JSON; none: all that admit it. */}}
+{{- define "wireguard-operator.gatewayTenants" -}}
+{{- range .Values.gateway.tenants }}
+{{- if and $.Values.watchNamespaces (not (has . $.Values.watchNamespaces)) }}
+{{- fail (printf "gateway.tenants: no controller serves %s, which is not among watchNamespaces" .) }}
+{{- end }}
+{{- end }}
+{{- default .Values.watchNamespaces .Values.gateway.tenants | toJson -}}
+{{- end -}}
+
+{{/* Where the Secrets behind subscribers' links are. */}}
+{{- define "wireguard-operator.ticketNamespace" -}}
+{{- $name := default (printf "%s-tickets" .Release.Namespace) .Values.gateway.tickets.namespace -}}
+{{- if eq $name .Release.Namespace }}
+{{- fail "gateway.tickets.namespace: must not be that of the release, where the operator's CA is" }}
+{{- end }}
+{{- $name -}}
+{{- end -}}
+
+{{- define "wireguard-operator.gatewaySubjects" -}}
+- kind: ServiceAccount
+  name: {{ include "wireguard-operator.gatewayName" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end -}}

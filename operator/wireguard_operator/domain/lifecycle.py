@@ -156,7 +156,7 @@ def _restriction(at: Situation) -> Restriction | None:
 
 
 def _locks(at: Situation) -> list[Suspension]:
-    return [lock for lock in at.peer.spec.suspensions if _holds(lock, at.now)]
+    return [lock for lock in at.peer.spec.suspensions if holds(lock, at.now)]
 
 
 _NEEDS = {SuspensionMode.WALLED_GARDEN: "spec.walledGarden", SuspensionMode.THROTTLE: "spec.throttle"}
@@ -176,7 +176,8 @@ def _strictest(at: Situation, locks: list[Suspension]) -> SuspensionMode:
     return min((_in_force(at, lock) for lock in locks), key=list(SuspensionMode).index)
 
 
-def _holds(lock: Suspension, now: datetime) -> bool:
+def holds(lock: Suspension, now: datetime) -> bool:
+    """Whether the suspension is in force at that time."""
     return (lock.since is None or lock.since <= now) and (lock.until is None or now < lock.until)
 
 

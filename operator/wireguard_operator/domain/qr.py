@@ -45,6 +45,11 @@ def text(config: str) -> str:
     return out.getvalue()
 
 
+def modules(config: str) -> tuple[str, ...]:
+    """The rows of the code, 1 for a dark module, without the quiet zone: for whoever draws it. Raises ConfigTooLong."""
+    return tuple("".join("1" if module else "0" for module in row) for row in _code(config).matrix)
+
+
 def _code(config: str) -> segno.QRCode:
     data = config.encode()
     try:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import aiohttp
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from .errors import Expired, TooManyRequests, Unavailable, error_of
 from .pace import Pace
@@ -25,6 +25,8 @@ FIELD_MANAGER = "wireguard-operator"
 PAGE = 500
 TRIES = 5
 """Of a request to which the API server answers 429; then TooManyRequests is raised."""
+WATCH_GRACE = 30
+"""Seconds after the end that was asked for, until the connection counts as dead."""
 _METHODS = {"get": "GET", "list": "GET", "create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
 """By the verb of a role."""
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
@@ -70,6 +72,11 @@ class KubeClient:
         """Create an object; AlreadyExists when there is one of the name."""
         return await self._request("create", kind.plural, kind.collection(namespace), body=body)
 
+    async def create_sub(self, kind: ResourceType, namespace: str, name: str, subresource: str, body: Object) -> Object:
+        """Create what an object has below it, e.g. the ``token`` of a ServiceAccount."""
+        path = kind.item(namespace, name, subresource)
+        return await self._request("create", f"{kind.plural}/{subresource}", path, body=body)
+
     async def replace(self, kind: ResourceType, namespace: str, name: str, body: Object) -> Object:
         """Write a whole object; with ``metadata.resourceVersion`` in it, Conflict if it has changed since."""
         return await self._request("update", kind.plural, kind.item(namespace, name), body=body)
@@ -108,21 +115,67 @@ class KubeClient:
         namespace: str | None = None,
         *,
         labels: str = "",
+        fields: str = "",
         metadata_only: bool = False,
     ) -> AsyncIterator[Object]:
         """All objects in pages of ``PAGE``. Expired is raised when the walk took too long: start again."""
-        query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
+        async for page in self.pages(kind, namespace, labels=labels, fields=fields, metadata_only=metadata_only):
+            for item in page.get("items") or ():  # an empty PartialObjectMetadataList says null
+                yield item
+
+    async def pages(
+        self,
+        kind: ResourceType,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        metadata_only: bool = False,
+    ) -> AsyncIterator[Object]:
+        """The lists themselves; all are of the resource version that stands in each, from which a watch can begin."""
+        query = {"limit": str(PAGE)}
+        query |= ({"labelSelector": labels} if labels else {}) | ({"fieldSelector": fields} if fields else {})
         accept = (
             "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1" if metadata_only else "application/json"
         )
         while True:
             page = await self._request("list", kind.plural, kind.collection(namespace), query, accept=accept)
-            for item in page.get("items") or ():  # an empty PartialObjectMetadataList says null
-                yield item
+            yield page
             token = page["metadata"].get("continue")
             if not token:
                 return
             query["continue"] = token
+
+    async def watch(
+        self, kind: ResourceType, namespace: str | None, version: str, seconds: int
+    ) -> AsyncIterator[Object]:
+        """Events (``type``, ``object``) after a resource version, bookmarks among them.
+
+        It ends after ``seconds``, or with the connection. Expired is raised when the version is too old.
+        """
+        query = {
+            "watch": "1",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(seconds),
+        }
+        path = kind.collection(namespace)
+        url = f"{self._configuration.host}{path}?{urlencode(query)}"
+        try:
+            answer = await self._api.rest_client.request(
+                "GET", url, headers=await self._headers("application/json"), _request_timeout=seconds + WATCH_GRACE
+            )
+            stream: aiohttp.ClientResponse = answer.response
+            async with stream:
+                if answer.status >= 400:
+                    raise error_of(answer.status, answer.headers, await answer.read())
+                while line := await stream.content.readline():
+                    event: Object = from_json(line)
+                    if event["type"] == "ERROR":
+                        raise error_of(int(event["object"].get("code") or 500), {}, to_json(event["object"]))
+                    yield event
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(f"WATCH {path}: {type(error).__name__}: {error}") from error
 
     async def _request(
         self,
@@ -155,9 +208,7 @@ class KubeClient:
         accept: str,
     ) -> Object:
         url = f"{self._configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
-        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": FIELD_MANAGER}
-        for setting in (await self._configuration.auth_settings()).values():
-            headers[setting["key"]] = setting["value"]
+        headers = await self._headers(accept) | {"Content-Type": content_type}
         method, began, status = _METHODS[verb], time.monotonic(), 0
         try:
             answer = await self._api.rest_client.request(method, url, headers=headers, body=body, _request_timeout=30)
@@ -172,6 +223,12 @@ class KubeClient:
             raise error_of(answer.status, answer.headers, data)
         parsed: Object = from_json(data)
         return parsed
+
+    async def _headers(self, accept: str) -> dict[str, str]:
+        headers = {"Accept": accept, "User-Agent": FIELD_MANAGER}
+        for setting in (await self._configuration.auth_settings()).values():
+            headers[setting["key"]] = setting["value"]
+        return headers
 
 
 async def walk(

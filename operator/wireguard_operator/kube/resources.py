@@ -37,7 +37,18 @@ DEPLOYMENTS = ResourceType("apps", "v1", "deployments")
 DISRUPTION_BUDGETS = ResourceType("policy", "v1", "poddisruptionbudgets")
 NETWORK_POLICIES = ResourceType("networking.k8s.io", "v1", "networkpolicies")
 LEASES = ResourceType("coordination.k8s.io", "v1", "leases")
+SERVICE_ACCOUNTS = ResourceType("", "v1", "serviceaccounts")
+TOKEN_REVIEWS = ResourceType("authentication.k8s.io", "v1", "tokenreviews")
+SELF_REVIEWS = ResourceType("authentication.k8s.io", "v1", "selfsubjectreviews")
+ACCESS_REVIEWS = ResourceType("authorization.k8s.io", "v1", "subjectaccessreviews")
 EVENTS = ResourceType("events.k8s.io", "v1", "events")
+TOKEN_REVIEWS = ResourceType("authentication.k8s.io", "v1", "tokenreviews")
+SELF_REVIEWS = ResourceType("authentication.k8s.io", "v1", "selfsubjectreviews")
 
 CHILDREN = (SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, NETWORK_POLICIES)
 """What is made for servers of type Pod, beside Secrets."""
+
+
+def token_requests(service_account: str) -> ResourceType:
+    """Where tokens of a ServiceAccount are made: a subresource of it that is created as an object is."""
+    return ResourceType("", "v1", f"serviceaccounts/{quote(service_account)}/token")

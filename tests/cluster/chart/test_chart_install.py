@@ -38,8 +38,18 @@ spec:
         ("watchNamespaces={THERE}",),
         ("metrics.serviceMonitor.enabled=true", "controller.podLabels.a=b", "controller.verbose=true"),
         ("serviceAccount.create=false", "serviceAccount.name=default", "rbac.create=false", "crds.install=false"),
+        (
+            "gateway.enabled=true",
+            "gateway.tenants={THERE}",
+            "gateway.tickets.namespace=default",
+            "gateway.tickets.createNamespace=false",
+            "gateway.ingress.enabled=true",
+            "gateway.ingress.host=vpn.example.net",
+            "gateway.tls.secretName=tls",
+            "metrics.serviceMonitor.enabled=true",
+        ),
     ],
-    ids=["defaults", "a namespace", "much", "little"],
+    ids=["defaults", "a namespace", "much", "little", "gateway"],
 )
 def test_the_api_server_takes_every_object_without_a_warning(
     plane: ControlPlane, namespace: Callable[..., str], no_definitions: None, chosen: tuple[str, ...]

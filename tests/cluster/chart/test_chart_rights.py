@@ -169,3 +169,75 @@ def test_people_with_view_read_and_people_with_edit_change_servers_and_peers_but
         assert may(user, change) == {user != "view"}
         assert may(user, never) == {False}
     assert may("view", expand("/secrets: get list", where)) == {False}
+
+
+GATEWAY_TENANT = f"""
+{WG}/wireguardservers: get list watch create patch delete
+{WG}/wireguardpeers: get list watch create patch delete
+/secrets: get
+events.k8s.io/events: list
+"""
+GATEWAY_TICKETS = """
+/secrets: get list create delete
+/serviceaccounts/token=wg-portal: create
+"""
+GATEWAY_CLUSTER = """
+authentication.k8s.io/tokenreviews: create
+authorization.k8s.io/subjectaccessreviews: create
+"""
+GATEWAY_NEVER = f"""
+{WG}/wireguardservers: deletecollection
+{WG}/wireguardservers/status: patch update
+{WG}/wireguardpeers/status: patch update
+{WG}/wireguardaddressblocks: get list create update delete
+/secrets: update patch watch deletecollection
+/serviceaccounts/token=default: create
+/serviceaccounts: get list create update patch impersonate
+/users: impersonate
+/groups: impersonate
+/pods: get list create
+/pods/exec: create get
+/configmaps: get list create update
+/namespaces: get list create delete
+apps/deployments: get list create patch
+rbac.authorization.k8s.io/rolebindings: get create
+"""
+
+
+def test_the_gateway_may_change_its_tenants_and_reads_no_secret_elsewhere(
+    plane: ControlPlane, release: Callable[..., Release], namespace: Callable[..., str]
+) -> None:
+    one, tenant, other, tickets = release("gate"), namespace(), namespace(), namespace()
+    chosen = f"crds.install=false,gateway.enabled=true,gateway.tenants={{{tenant}}},gateway.replicas=0"
+    tickets_are = f"gateway.tickets.namespace={tickets},gateway.tickets.createNamespace=false"
+    one.install("--set", chosen, "--set", tickets_are)
+    user = f"system:serviceaccount:{one.namespace}:{one.account}-gateway"
+
+    def allowed(asks: list[Ask]) -> list[Ask]:
+        return [ask for ask, yes in zip(asks, answers(plane, user, asks, []), strict=True) if yes]
+
+    needed = [*expand(GATEWAY_TENANT, tenant), *expand(GATEWAY_TICKETS, tickets), *expand(GATEWAY_CLUSTER, "")]
+    assert allowed(needed) == needed
+    refused = [ask for where in (tenant, other, tickets, one.namespace, "") for ask in expand(GATEWAY_NEVER, where)]
+    refused += [ask for where in (other, one.namespace, "") for ask in expand(GATEWAY_TENANT, where)]
+    refused += [*expand(GATEWAY_TICKETS, one.namespace), ("list", "/secrets", tenant), ("create", "/secrets", tenant)]
+    assert allowed(refused) == []
+
+
+def test_callers_may_do_what_their_roles_say(
+    plane: ControlPlane, release: Callable[..., Release], namespace: Callable[..., str]
+) -> None:
+    one, tenant = release("gate"), namespace()
+    one.install("--set", "crds.install=false,gateway.enabled=true,gateway.replicas=0")
+    asks = [
+        ("create", f"{WG}/wireguardpeers", tenant),
+        ("get", f"{WG}/wireguardpeers/config", tenant),
+        ("list", f"{WG}/wireguardpeers", tenant),
+        ("create", f"{WG}/wireguardpeers/suspend", tenant),
+        ("create", f"{WG}/wireguardpeers/tickets", tenant),
+        ("get", "/secrets", tenant),
+    ]
+    for role, wanted in (("client", [1, 1, 1, 1, 1, 0]), ("support", [0, 0, 1, 1, 1, 0])):
+        binding = ("rolebinding", role, f"--clusterrole=wireguard-gateway-{role}", f"--user={role}")
+        plane.kubectl("create", *binding, "-n", tenant)
+        assert answers(plane, role, asks, []) == [bool(flag) for flag in wanted]

@@ -3,6 +3,7 @@
 import argparse
 import itertools
 import subprocess
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from tools.controlplane import find_or_build
 from tools.lab import sh
 from wireguard_operator.controller.main import settings_of
 from wireguard_operator.controller.settings import Settings
+from wireguard_operator.gateway import main as gateway
 
 NAME = f"{NAMESPACE}/wireguard-operator"
+GATEWAY_NAME = "wireguard-operator-gateway"
+GATEWAY = f"{NAMESPACE}/{GATEWAY_NAME}"
 VALUE_SETS: dict[str, Object] = {
     "defaults": {},
     "two namespaces": {"watchNamespaces": ["a", "b"]},
@@ -50,6 +54,28 @@ VALUE_SETS: dict[str, Object] = {
             "dashboard": {"enabled": True},
         },
     },
+    "a gateway": {"gateway": {"enabled": True}},
+    "a gateway with everything": {
+        "commonLabels": {"team": "net"},
+        "gateway": {
+            "enabled": True,
+            "replicas": 3,
+            "tenants": ["a", "b"],
+            "publicUrl": "https://vpn.example.net",
+            "oidc": {"issuers": ["https://id.example.net"]},
+            "trustedProxies": "10.0.0.0/8",
+            "tickets": {"namespace": "tickets", "createNamespace": False},
+            "portal": {"brandConfigMap": "brand"},
+            "tls": {"secretName": "gateway-tls"},
+            "service": {"type": "LoadBalancer", "port": 443, "annotations": {"example.net/pool": "x"}},
+            "ingress": {"enabled": True, "className": "nginx", "host": "vpn.example.net", "tlsSecretName": "vpn"},
+            "networkPolicyFrom": [{"namespaceSelector": {}}],
+            "extraArgs": ["--anonymous-rate=9"],
+            "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.net"}],
+            "podLabels": {"example.net/tier": "api"},
+        },
+        "metrics": {"serviceMonitor": {"enabled": True}},
+    },
     "as little as possible": {
         "crds": {"install": False},
         "rbac": {"create": False, "aggregate": False},
@@ -72,7 +98,7 @@ def test_every_object_says_whose_it_is_and_where(tmp_path: Path, values: Object)
         labels = body["metadata"]["labels"]
         assert labels["app.kubernetes.io/instance"] == "wireguard-operator"
         assert labels.items() >= values.get("commonLabels", {}).items()
-        cluster_wide = kind in ("CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding")
+        cluster_wide = kind in ("CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "Namespace")
         assert name.startswith("/") == cluster_wide, f"{kind} {name} must say its namespace"
 
 
@@ -173,6 +199,11 @@ def test_selectors_find_the_pods_whatever_labels_are_added(tmp_path: Path) -> No
         for kind, part in (("PodDisruptionBudget", "selector"), ("NetworkPolicy", "podSelector")):
             if (kind, NAME) in found:
                 assert found[kind, NAME]["spec"][part]["matchLabels"].items() <= labels
+            if ("Deployment", GATEWAY) in found:
+                theirs = found["Deployment", GATEWAY]["spec"]["template"]["metadata"]["labels"].items()
+                assert not found["Deployment", NAME]["spec"]["selector"]["matchLabels"].items() <= theirs
+                assert found[kind, GATEWAY]["spec"][part]["matchLabels"].items() <= theirs
+                assert found["Service", GATEWAY]["spec"]["selector"].items() <= theirs
 
 
 def test_a_service_monitor_finds_the_service_that_lists_the_pods(tmp_path: Path) -> None:
@@ -204,16 +235,15 @@ def rules(body: Object) -> set[tuple[str, str, str]]:
 
 
 def test_no_role_has_a_wildcard_or_a_verb_that_escalates(tmp_path: Path) -> None:
-    for values in ({}, {"watchNamespaces": ["a"]}):
+    for values in ({}, {"watchNamespaces": ["a"]}, {"gateway": {"enabled": True}}):
         for (kind, name), body in objects(tmp_path, values).items():
             if kind in ("Role", "ClusterRole"):
                 for group, resource, verb in rules(body):
                     assert "*" not in (group, resource, verb), name
                     assert verb not in ("bind", "escalate", "impersonate", "approve", "sign"), name
-                    assert group != "rbac.authorization.k8s.io" and resource not in (
-                        "pods/exec",
-                        "serviceaccounts/token",
-                    )
+                    assert group != "rbac.authorization.k8s.io" and resource != "pods/exec"
+                    # Of the account without rights, whose tokens subscribers get.
+                    assert resource != "serviceaccounts/token" or name == f"{NAMESPACE}-tickets/{GATEWAY_NAME}-tickets"
 
 
 def test_in_two_namespaces_the_rights_are_those_of_all_namespaces_but_for_the_namespaces_themselves(
@@ -244,9 +274,21 @@ def test_in_two_namespaces_the_rights_are_those_of_all_namespaces_but_for_the_na
         ({"image": {"registry": "r.example.net/isp"}}, "/image/registry': 'r.example.net/isp' does not match pattern"),
         ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy': value must be one of 'Always'"),
         ({"crds": {"install": "yes"}}, "/crds/install': got string, want boolean"),
+        ({"gateway": {"enable": True}}, "/gateway': additional properties 'enable' not allowed"),
         (
-            {"gateway": {"enabled": True}},
-            "gateway.enabled: version 0.1.0 of the operator has no gateway yet; leave it false",
+            {"gateway": {"publicUrl": "vpn.example.net"}},
+            "/gateway/publicUrl': 'vpn.example.net' does not match pattern",
+        ),
+        ({"gateway": {"oidc": {"usernamePrefix": ""}}}, "/gateway/oidc/usernamePrefix': minLength: got 0, want 1"),
+        ({"gateway": {"enabled": True, "metricsPort": 8080}}, "gateway.metricsPort: 8080 is the port of the API"),
+        ({"gateway": {"enabled": True, "ingress": {"enabled": True}}}, "gateway.ingress.host: name the host"),
+        (
+            {"gateway": {"enabled": True, "tickets": {"namespace": NAMESPACE}}},
+            "gateway.tickets.namespace: must not be that of the release",
+        ),
+        (
+            {"watchNamespaces": ["a"], "gateway": {"enabled": True, "tenants": ["b"]}},
+            "gateway.tenants: no controller serves b, which is not among watchNamespaces",
         ),
         ({"metrics": {"port": 0}}, "/metrics/port': minimum: got 0, want 1"),
         ({"metrics": {"port": 8080}}, "metrics.port: 8080 is the port of the probes; choose another one"),
@@ -266,3 +308,37 @@ def test_a_kubernetes_that_is_too_old_is_refused_and_a_providers_build_is_not() 
     with pytest.raises(subprocess.CalledProcessError) as refused:
         render("--kube-version", "1.30.9")
     assert "which is incompatible with Kubernetes v1.30.9" in refused.value.stderr
+
+
+def gateway_settings(deployment: Object, monkeypatch: pytest.MonkeyPatch) -> gateway.Settings:
+    """The settings with which the gateway would run in the pod."""
+    for name, value in environment(deployment).items():
+        monkeypatch.setenv(name, value)
+    return gateway.settings_of(argparse.Namespace())
+
+
+def test_the_defaults_of_the_chart_are_those_of_the_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployment = objects(tmp_path, VALUE_SETS["a gateway"])["Deployment", GATEWAY]
+    found, default = gateway_settings(deployment, monkeypatch), gateway.Settings()
+    differing = {field.name for field in fields(default) if getattr(found, field.name) != getattr(default, field.name)}
+    assert differing == {"namespace", "metrics_port"}
+    assert (found.namespace, found.metrics_port) == (f"{NAMESPACE}-tickets", 8081)
+
+
+def test_values_reach_the_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployment = objects(tmp_path, VALUE_SETS["a gateway with everything"])["Deployment", GATEWAY]
+    found = gateway_settings(deployment, monkeypatch)
+    assert (found.watch_namespaces, found.namespace) == (("a", "b"), "tickets")
+    assert (found.public_url, found.oidc_issuers) == ("https://vpn.example.net", ("https://id.example.net",))
+    assert (found.tls_certificate, found.tls_key, found.portal_brand) == ("/tls/tls.crt", "/tls/tls.key", "/brand")
+    mounts = {mount["mountPath"] for mount in deployment["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]}
+    assert mounts == {"/tmp", "/tls", "/brand"}
+
+
+def test_no_right_of_the_gateway_to_secrets_is_one_of_the_whole_cluster(tmp_path: Path) -> None:
+    for values in (VALUE_SETS["a gateway"], VALUE_SETS["a gateway with everything"]):
+        found = objects(tmp_path, values)
+        for (kind, name), body in found.items():
+            if kind == "ClusterRoleBinding" and body["subjects"][0]["name"] == GATEWAY_NAME:
+                bound = rules(found["ClusterRole", f"/{body['roleRef']['name']}"])
+                assert not [rule for rule in bound if rule[1] == "secrets"], name

@@ -1,0 +1,1 @@
+"""Who calls, and what RBAC lets them do: TokenReview and SubjectAccessReview, remembered for a few seconds."""

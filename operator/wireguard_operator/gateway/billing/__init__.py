@@ -1,0 +1,1 @@
+"""What billing systems say about subscribers: signed webhooks, and the full set of who is suspended."""

@@ -1,0 +1,1 @@
+"""The subscriber's page behind a link, and the page of the provider's staff."""

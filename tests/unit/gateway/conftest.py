@@ -1,0 +1,1 @@
+"""Makes ``gateway_world`` known to the folders below."""
