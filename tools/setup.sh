@@ -7,8 +7,9 @@ cd "$(dirname "$0")/.."
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 step() { printf '[%s] %s\n' "$1" "$2" >&2; }
 
-# command:package; all lists but the first only for the targets that measure rates, open a browser, build the image, run a node or boot a kernel
+# command:package; the first list for every target, the others for those that need them
 NEEDED="wg:wireguard-tools wg-quick:wireguard-tools ip:iproute2 ping:iputils-ping nft:nftables zbarimg:zbar-tools git:git"
+UNIT="systemd-analyze:systemd"
 CLUSTER="iperf3:iperf3 curl:curl jq:jq openssl:openssl"
 BROWSER="chromium:chromium"
 # Ubuntu has no package of it; its machines for tests come with Chrome, which will do.
@@ -17,12 +18,13 @@ IMAGE="buildah:buildah mmdebstrap:mmdebstrap catatonit:catatonit"
 KERNEL="qemu-system-x86_64:qemu-system-x86 depmod:kmod"
 NODE="containerd:containerd runc:runc /usr/lib/cni/bridge:containernetworking-plugins iptables:iptables"
 case "${1:-}" in
+    unit) NEEDED="$NEEDED $UNIT" ;;
     cluster|bench) NEEDED="$NEEDED $CLUSTER" ;;
     browser) NEEDED="$NEEDED $BROWSER" ;;
     image|sbom) NEEDED="$NEEDED $IMAGE" ;;
     node) NEEDED="$NEEDED $IMAGE $NODE" ;;
     kernel) NEEDED="$NEEDED $KERNEL" ;;
-    test) NEEDED="$NEEDED $CLUSTER $BROWSER $IMAGE $NODE $KERNEL" ;;
+    test) NEEDED="$NEEDED $UNIT $CLUSTER $BROWSER $IMAGE $NODE $KERNEL" ;;
 esac
 
 find_python() {
