@@ -25,7 +25,10 @@ from pydantic import ValidationError
 from . import daemon, driver, forwarding, tls
 from .bundle import Bundle, from_directory
 from .device import DeviceError
+from .duty import Duty
 from .firewall.guard import Firewall
+from .firewall.port import Port
+from .protocol import Role
 from .server import make_app
 from .service import Service
 from .store import Store, StoreError
@@ -79,6 +82,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where this wireguard-go makes its sockets, a constant of its build; default: %(default)s",
     )
     parser.add_argument(
+        "--role",
+        choices=("none", *Role),
+        default="none",
+        help="in a pod: active serves at once, standby when the controller says so, as with several pods of one server;"
+        " default: %(default)s",
+    )
+    parser.add_argument(
         "--on-exit", choices=("keep", "remove"), default="keep", help="the tunnels, on a clean stop; default: keep"
     )
 
@@ -118,30 +128,38 @@ async def _main(args: argparse.Namespace) -> None:
         store.save_bundle(bundle)
     listener = _listener(args.listen or bundle.listen)
     warnings = forwarding.enable()
-    service = Service(device, store, Firewall(args.interface), warnings)
+    port = Port(args.interface) if args.role != "none" else None
+    service = Service(device, store, Firewall(args.interface), warnings, port)
+    duty = Duty(service, store, port, Role(args.role) if port is not None else None)
     runner = web.AppRunner(
-        make_app(service),
+        make_app(service, duty),
         access_log_format='%a "%r" %s %b bytes %Tf s',
         handle_signals=False,
         shutdown_timeout=SHUTDOWN_SECONDS,
     )
+    tasks: list[asyncio.Task[None]] = []
     try:
+        await duty.begin()
         await service.restore(args.boot)
-        supervisor = asyncio.create_task(service.supervise())
-        supervisor.add_done_callback(lambda _: stop.set())
+        tasks = [asyncio.create_task(work) for work in (service.supervise(), duty.attend())]
+        for task in tasks:
+            task.add_done_callback(lambda _: stop.set())
         renewal = asyncio.create_task(_renew(context, bundle, identity))
         await runner.setup()
         await web.SockSite(runner, listener, ssl_context=context).start()
         logger.info("agent of %s serves %s on %s", bundle.server, args.interface, listener.getsockname())
         await stop.wait()
+        if not any(task.done() for task in tasks):
+            await duty.relieved()
         logger.info("stopping; the tunnels %s", "stay" if args.on_exit == "keep" else "go")
-        for task in (renewal, supervisor):
+        for task in (renewal, *tasks):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
     finally:
         await runner.cleanup()
         await service.close(remove=args.on_exit == "remove")
+        await duty.close(remove=args.on_exit == "remove")
         store.close()
 
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from . import parts, protocol, tls
 from .device import DeviceError
+from .duty import Duty, OutdatedOrderError
 from .service import ConflictError, InvalidRequestError, Service
 from .store import StoreError
 
@@ -26,20 +27,26 @@ MAX_BODY_BYTES = 64 << 20
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SERVICE = web.AppKey("service", Service)
+DUTY = web.AppKey("duty", Duty)
 ASSEMBLY = web.AppKey("assembly", parts.Assembly)
 COMPRESSED_BYTES = 1024
 """Answers of that size are compressed."""
 
 
-def make_app(service: Service) -> web.Application:
+def make_app(service: Service, duty: Duty) -> web.Application:
     """The application; it must be served over ``tls.server_context``, or it answers 403 to everybody."""
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_errors, _controller_only])
     app[SERVICE] = service
+    app[DUTY] = duty
     app[ASSEMBLY] = parts.Assembly()
     app.router.add_get(protocol.STATUS_PATH, _status)
     app.router.add_put(protocol.STATE_PATH, _state)
     app.router.add_post(protocol.DELTA_PATH, _delta)
     app.router.add_get(protocol.COUNTERS_PATH, _counters)
+    app.router.add_get(protocol.ENDPOINTS_PATH, _endpoints)
+    app.router.add_put(protocol.ENDPOINTS_PATH, _expect)
+    app.router.add_get(protocol.ROLE_PATH, _standing)
+    app.router.add_put(protocol.ROLE_PATH, _order)
     return app
 
 
@@ -75,7 +82,31 @@ async def _delta(request: web.Request) -> web.Response:
 
 async def _counters(request: web.Request) -> web.Response:
     query = request.query
-    response = _reply(await request.app[SERVICE].counters(query.get("cursor"), more=query.get("more") == "true"))
+    page = await request.app[SERVICE].counters(query.get("cursor"), more=query.get("more") == "true")
+    return _compressed(_reply(page))
+
+
+async def _endpoints(request: web.Request) -> web.Response:
+    return _compressed(_reply(await request.app[DUTY].endpoints(request.query.get("cursor", ""))))
+
+
+async def _expect(request: web.Request) -> web.Response:
+    return _reply(await request.app[DUTY].expect(_decode(protocol.Endpoints, await request.read())))
+
+
+async def _standing(request: web.Request) -> web.Response:
+    return _reply(request.app[DUTY].standing())
+
+
+async def _order(request: web.Request) -> web.Response:
+    duty = request.app[DUTY]
+    try:
+        return _reply(await duty.order(_decode(protocol.RoleOrder, await request.read())))
+    except OutdatedOrderError:
+        return _reply(duty.standing(), status=409)
+
+
+def _compressed(response: web.Response) -> web.Response:
     if response.content_length and response.content_length > COMPRESSED_BYTES:
         response.enable_compression()
     return response
