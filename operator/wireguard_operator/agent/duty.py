@@ -29,6 +29,8 @@ LISTEN_SECONDS = 0.1
 """Between looks at who sends, while somebody is awaited."""
 LOOK_SECONDS = 0.5
 """Between looks at the device for handshakes, meanwhile."""
+LAST_SECONDS = 3.0
+"""For which what a relieved agent has counted can still be read."""
 NEW_SECONDS = 10.0
 """For which an agent that has just begun to serve looks whether subscribers come to it."""
 RELIEF_SECONDS = 15.0
@@ -61,6 +63,7 @@ class Duty:
         self._new_until = 0.0
         self._has_sessions = False
         """Whether there may be sessions of a former term on the device."""
+        self._relieved_at = 0.0
         self.stopping = False
 
     async def begin(self) -> None:
@@ -91,7 +94,10 @@ class Duty:
             if (order.term, order.role) != (self._term, self._role):
                 await asyncio.to_thread(self._store.save_role, order)
                 logger.info("%s from now on, by order %d", order.role.value, order.term)
-            self._has_sessions |= self._role is Role.ACTIVE
+            if self._role is Role.ACTIVE and order.role is Role.STANDBY:
+                self._has_sessions, self._relieved_at = True, time.monotonic()
+            elif order.role is Role.ACTIVE:
+                await self._start_over()
             self._term, self._role, self._confirm_by = order.term, order.role, None
             if order.role is Role.ACTIVE:
                 await self._serve()
@@ -133,10 +139,8 @@ class Duty:
                         await self._serve()
                     if self._serves:
                         await self._listen()
-                    elif self._has_sessions:
-                        # They would speak again in a later term, and their counters be counted twice.
-                        await self._service.start_over()
-                        self._has_sessions = False
+                    elif time.monotonic() - self._relieved_at > LAST_SECONDS:
+                        await self._start_over()
             except (DeviceError, StoreError) as error:
                 logger.warning("the device does not follow: %s", error)
 
@@ -148,6 +152,7 @@ class Duty:
             try:
                 async with asyncio.timeout(RELIEF_SECONDS):
                     await self._relieved.wait()
+                await asyncio.sleep(LAST_SECONDS)
             except TimeoutError:
                 logger.warning("nobody took over within %.0f s", RELIEF_SECONDS)
 
@@ -176,6 +181,12 @@ class Duty:
         await self._port.become(State.CLOSED)
         self._places = Places()
         self._relieved.set()
+
+    async def _start_over(self) -> None:
+        """Sessions of a former term would speak again in a later one, and their counters be counted twice."""
+        if self._has_sessions:
+            await self._service.start_over()
+            self._has_sessions = False
 
     async def _listen(self) -> None:
         now = time.monotonic()

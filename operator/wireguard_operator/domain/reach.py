@@ -40,6 +40,12 @@ def agent_url(server: WireGuardServer, agent_service: Service | None) -> str | N
     return f"https://{endpoint(address, AGENT_PORT)}" if address else None
 
 
+def pod_url(pod: Mapping[str, Any]) -> str | None:
+    """Where the controller reaches the agent of one pod; None before it has an address."""
+    address = pod.get("status", {}).get("podIP")
+    return f"https://{endpoint(address, AGENT_PORT)}" if address else None
+
+
 def _port(server: WireGuardServer, service: Service | None) -> int:
     if service is not None:
         entry = service["spec"]["ports"][0]

@@ -144,14 +144,20 @@ async def test_sessions_of_a_former_term_are_ended_once_the_agent_stands_by(
     service: FakeService, store: Store, port: FakePort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(duty_module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(duty_module, "LAST_SECONDS", 0.05)
     duty = await begin(service, store, port)
     await duty.order(RoleOrder(1, STANDBY))
     await attended(duty, 0.1)
     assert service.fresh == 0, "who never served has none"
     await duty.order(RoleOrder(2, ACTIVE))
     await duty.order(RoleOrder(3, STANDBY))
-    await attended(duty, 0.1)
+    await attended(duty, 0.3)
     assert service.fresh == 1
+    await duty.order(RoleOrder(4, ACTIVE))
+    assert service.fresh == 1
+    await duty.order(RoleOrder(5, STANDBY))
+    await duty.order(RoleOrder(6, ACTIVE))
+    assert service.fresh == 2, "not even for the moment before there was time for it"
 
 
 async def test_an_order_whose_port_does_not_close_is_not_acknowledged_and_can_be_given_again(
@@ -172,6 +178,7 @@ async def test_an_active_agent_that_is_told_to_end_serves_until_another_does_or_
 ) -> None:
     duty = await begin(service, store, port)
     await duty.order(RoleOrder(1, ACTIVE))
+    monkeypatch.setattr(duty_module, "LAST_SECONDS", 0.05)
     ending = asyncio.create_task(duty.relieved())
     await asyncio.sleep(0.05)
     assert not ending.done()

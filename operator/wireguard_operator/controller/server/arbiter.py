@@ -1,0 +1,338 @@
+"""Which pod of a server with several serves: looked at twice a second, decided purely, and carried out.
+
+What is decided stands in the Service before anybody is told (``domain.succession``). Each step can be repeated: a
+controller that dies at any instruction leaves a Service and agents whose orders the next one brings in line with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ...agent.protocol import Role, RoleOrder, Standing, agent_name
+from ...api.base import Key
+from ...api.reasons import Reason
+from ...api.server import WireGuardServer
+from ...domain import events, reach, server_pods, succession
+from ...domain.conditions import Problem
+from ...domain.succession import Candidate, Cause, Change, Seat
+from ...kube.client import Object
+from ...kube.errors import Conflict, NotFound
+from ...kube.resources import PODS, SERVERS, SERVICES
+from ..agents.client import AgentClient, AgentError, AgentUnreachable
+from ..agents.link import DeviceLink
+from ..services import Services
+from .relay import Relay
+
+logger = logging.getLogger(__name__)
+
+TIMEOUTS = 2
+"""Looks in a row, of a second each, after which a silent agent is given up; a refused connection is as good as both."""
+RELAY_SECONDS = 2.0
+"""Between looks at where peers are; a peer that came since, and is lost with the pod, waits for 15 s."""
+BRING_UP_SECONDS = 2.0
+"""For an heir to take the last changes."""
+SWITCH_SECONDS, SWITCH_LOOK = 2.0, 0.05
+"""For subscribers to come to the heir before the former pod is silenced, and between looks whether they do."""
+SILENT_SECONDS = 3.0
+"""Between looks at a silent pod that does not serve: each takes a second, for which nobody else is looked at."""
+ALONE_SECONDS = 15.0
+"""For which a server is without a standby before that is told: a new pod takes some seconds."""
+
+
+@dataclass(slots=True)
+class Member:
+    """One pod and its agent."""
+
+    body: Object
+    link: DeviceLink
+    standing: Standing | None = None
+    silent: int = TIMEOUTS
+    """Looks in a row without an answer; an agent that was never reached is silent."""
+    ask_at: float = 0.0
+    """Monotonic time of the next look."""
+    push: asyncio.Task[None] | None = None
+    told: str = field(default="", repr=False)
+    """The last trouble that was logged."""
+
+    @property
+    def name(self) -> str:
+        """The pod's name."""
+        return str(self.body["metadata"]["name"])
+
+    @property
+    def answers(self) -> bool:
+        """Whether the agent is there."""
+        return self.standing is not None and self.silent < TIMEOUTS
+
+    def candidate(self, digest: str | None) -> Candidate:
+        """What the decision needs to know."""
+        meta, standing = self.body["metadata"], self.standing
+        applied = standing.applied if standing is not None else None
+        return Candidate(
+            name=self.name,
+            created=datetime.fromisoformat(meta["creationTimestamp"]),
+            answers=self.answers,
+            terminating=bool(meta.get("deletionTimestamp")) or (standing is not None and standing.stopping),
+            loaded=applied is not None and applied.digest == digest,
+            term=standing.term if standing is not None else 0,
+            active=standing is not None and standing.role is Role.ACTIVE,
+        )
+
+
+class Arbiter:
+    """The pods of one server."""
+
+    def __init__(
+        self,
+        services: Services,
+        key: Key,
+        link: DeviceLink,
+        relay: Relay,
+        read_last: Callable[[AgentClient], Awaitable[None]],
+        moved: Callable[[], None],
+    ) -> None:
+        """``read_last``: take in the last counters of a device. ``moved``: the link leads to another agent now."""
+        self._services = services
+        self._key = key
+        self._link = link
+        self._relay = relay
+        self._read_last = read_last
+        self._moved = moved
+        self._members: dict[str, Member] = {}
+        self._seat: Seat | None = None
+        self._relayed = 0.0
+        self._accompanied = time.monotonic()
+        """When there was last a pod that could take over."""
+
+    @property
+    def active_pod(self) -> str | None:
+        """The pod that serves."""
+        return self._seat.pod if self._seat is not None else None
+
+    def standbys(self) -> int:
+        """Pods that could take over at once."""
+        digest = self._link.digest()
+        found = [one.candidate(digest) for one in self._members.values() if one.name != self.active_pod]
+        return sum(one.answers and one.loaded and not one.terminating for one in found)
+
+    def agent(self) -> AgentClient:
+        """The agent of the pod that serves. Raises AgentUnreachable."""
+        member = self._members.get(self.active_pod or "")
+        if member is None:
+            raise AgentUnreachable("no pod of the server serves yet")
+        return self._client(member)
+
+    def problem(self, server: WireGuardServer) -> Problem | None:
+        """Why nobody could take over."""
+        if self.standbys() or not server.spec.enabled:
+            self._accompanied = time.monotonic()
+        if time.monotonic() - self._accompanied < ALONE_SECONDS:
+            return None
+        others = [one for one in self._members.values() if one.name != self.active_pod]
+        if not others:
+            said = "there is no second pod; is there room for it on another node?"
+        else:
+            said = "; ".join(f"pod {one.name} {'is not up to date' if one.answers else 'is silent'}" for one in others)
+        return Problem(Reason.NO_STANDBY, f"no pod could take over from {self.active_pod or 'none'}: {said}")
+
+    async def step(self, server: WireGuardServer, *, complete: bool) -> None:
+        """Look at the pods and do what is due. ``complete``: all that is wanted is known. Raises KubeError."""
+        await self._see()
+        await asyncio.gather(*(self._ask(member) for member in self._members.values()))
+        seat = succession.seat_of(self._service(server))
+        digest = self._link.digest() if complete else None
+        change = succession.decide(seat, [member.candidate(digest) for member in self._members.values()])
+        if change is not None:
+            await self._carry_out(server, change, complete=complete)
+        elif seat != self._seat:
+            self._seat = seat
+            self._moved()
+        await asyncio.gather(*(self._instruct(member) for member in self._members.values()))
+        if complete:
+            self._feed()
+        await self._pass_on()
+
+    async def close(self) -> None:
+        """Stop what is under way, and let go of the pods."""
+        for member in list(self._members.values()):
+            await self._lose(member)
+        self._seat = None
+
+    async def _see(self) -> None:
+        found = {body["metadata"]["name"]: body for body in self._services.cache.pods_of(self._key)}
+        for name in self._members.keys() - found.keys():
+            await self._lose(self._members[name])
+        for name, body in found.items():
+            member = self._members.get(name)
+            if member is None or member.body["metadata"]["uid"] != body["metadata"]["uid"]:
+                if member is not None:
+                    await self._lose(member)
+                self._members[name] = Member(body, self._link.follow())
+            else:
+                member.body = body
+        self._relay.keep_to(set(found))
+
+    async def _lose(self, member: Member) -> None:
+        del self._members[member.name]
+        self._link.unfollow(member.link)
+        if member.push is not None:
+            member.push.cancel()
+            await asyncio.gather(member.push, return_exceptions=True)
+
+    async def _ask(self, member: Member) -> None:
+        now = time.monotonic()
+        if now < member.ask_at or reach.pod_url(member.body) is None:
+            return
+        trouble = ""
+        for _ in range(TIMEOUTS):
+            try:
+                member.standing = await self._client(member).standing()
+                member.silent = 0
+                return
+            except AgentError as error:
+                if isinstance(error.__cause__, TimeoutError):
+                    member.silent += 1
+                    break
+                trouble = str(error)
+        else:
+            member.silent = TIMEOUTS
+            self._tell(member, trouble)
+        if not member.answers:
+            member.link.doubt()
+            if member.name != self.active_pod:
+                member.ask_at = now + SILENT_SECONDS
+
+    async def _carry_out(self, server: WireGuardServer, change: Change, *, complete: bool) -> None:
+        """Make the change: the Service first, then the orders."""
+        heir, former = self._members[change.seat.pod], self._members.get(change.former or "")
+        await self._label(heir)
+        try:
+            async with asyncio.timeout(BRING_UP_SECONDS):
+                if former is not None:
+                    await self._relay.read(self._client(former))
+                await self._relay.tell(heir.name, self._client(heir))
+                if complete:
+                    await heir.link.push(self._client(heir))  # nobody who was cut may be back for a moment
+        except (AgentError, TimeoutError) as error:
+            self._tell(heir, str(error))
+        await self._write(server, change.seat)
+        with suppress(AgentError):  # in the next step it is told again, or found silent
+            heir.standing = await self._client(heir).order(RoleOrder(change.seat.term, Role.ACTIVE))
+        if former is not None and former is not heir:
+            await self._relieve(former, heir, change.seat)
+        self._seat = change.seat
+        self._moved()
+        if change.cause is not Cause.COUNTED:
+            self._announce(server, change)
+
+    async def _write(self, server: WireGuardServer, seat: Seat) -> None:
+        client, cache = self._services.client, self._services.cache
+        wanted, seen = server_pods.service(server, seat), self._service(server)
+        place = server.metadata.namespace, wanted["metadata"]["name"]
+        if seen is not None:
+            wanted["metadata"]["resourceVersion"] = seen["metadata"]["resourceVersion"]
+        try:
+            cache.see_child(SERVICES, await client.apply(SERVICES, *place, wanted))
+        except Conflict:
+            cache.see_child(SERVICES, await client.get(SERVICES, *place))
+            raise
+
+    async def _relieve(self, former: Member, heir: Member, seat: Seat) -> None:
+        """Silence the former pod once subscribers come to the heir, and take in what it counted last."""
+        with suppress(AgentError, TimeoutError):
+            async with asyncio.timeout(SWITCH_SECONDS):
+                while not (await self._client(heir).standing()).heard:  # noqa: ASYNC110 - it is in another process
+                    await asyncio.sleep(SWITCH_LOOK)
+        try:
+            former.standing = await self._client(former).order(RoleOrder(seat.term, Role.STANDBY))
+            await self._read_last(self._client(former))
+        except AgentError as error:
+            self._tell(former, str(error))
+
+    def _announce(self, server: WireGuardServer, change: Change) -> None:
+        news = events.taken_over(change)
+        logger.log(logging.WARNING if news.warning else logging.INFO, "server %s: %s", self._key, news.message)
+        if change.cause is not Cause.FIRST:
+            self._services.metrics.taken_over(change.cause.value)
+            self._services.events.tell(SERVERS, server, news)
+
+    async def _instruct(self, member: Member) -> None:
+        """Bring an agent's last order in line with the Service."""
+        seat, standing = self._seat, member.standing
+        if seat is None or standing is None or not member.answers:
+            return
+        await self._label(member)
+        role = Role.ACTIVE if member.name == seat.pod else Role.STANDBY
+        if (standing.term, standing.role) == (seat.term, role) and standing.serves == (role is Role.ACTIVE):
+            return
+        if standing.term > seat.term:
+            return  # the next decision counts on from there
+        try:
+            member.standing = await self._client(member).order(RoleOrder(seat.term, role))
+        except AgentError as error:
+            self._tell(member, str(error))
+
+    def _feed(self) -> None:
+        """Bring those that stand by to what is wanted, beside everything else."""
+        for member in self._members.values():
+            if member.name == self.active_pod or not member.answers or member.link.is_settled():
+                continue
+            if member.push is None or member.push.done():
+                member.push = asyncio.create_task(self._push(member), name=f"push to {member.name}")
+
+    async def _push(self, member: Member) -> None:
+        try:
+            await member.link.push(self._client(member))
+        except AgentError as error:
+            self._tell(member, str(error))
+
+    async def _pass_on(self) -> None:
+        """Tell those that stand by where the peers are."""
+        active = self._members.get(self.active_pod or "")
+        if active is None or not active.answers or time.monotonic() - self._relayed < RELAY_SECONDS:
+            return
+        self._relayed = time.monotonic()
+        try:
+            async with asyncio.timeout(BRING_UP_SECONDS):
+                await self._relay.read(self._client(active))
+                for member in self._members.values():
+                    if member is not active and member.answers:
+                        await self._relay.tell(member.name, self._client(member))
+        except (AgentError, TimeoutError) as error:
+            self._tell(active, f"where peers are is not passed on: {error}")
+
+    async def _label(self, member: Member) -> None:
+        """The label by which the Service selects the pod, and the one for people. Raises KubeError."""
+        role = Role.ACTIVE if member.name == self.active_pod else Role.STANDBY
+        wanted = {succession.POD_LABEL: member.name, succession.ROLE_LABEL: role.value}
+        meta = member.body["metadata"]
+        if wanted.items() <= (meta.get("labels") or {}).items():
+            return
+        change = {"metadata": {"uid": meta["uid"], "labels": wanted}}
+        with suppress(NotFound, Conflict):  # the watch will tell
+            body = await self._services.client.merge_patch(PODS, self._key.namespace, member.name, change)
+            self._services.cache.see_child(PODS, body)
+            member.body = body
+
+    def _service(self, server: WireGuardServer) -> Object | None:
+        name = server_pods.short_name(server.metadata.name)
+        return self._services.cache.children.get((SERVICES, Key(server.metadata.namespace, name)))
+
+    def _client(self, member: Member) -> AgentClient:
+        url = reach.pod_url(member.body)
+        if url is None:
+            raise AgentUnreachable(f"pod {member.name} has no address yet")
+        services = self._services
+        name = agent_name(self._key.namespace, self._key.name)
+        return AgentClient(services.http, services.authority.context(), url, name, services.metrics)
+
+    def _tell(self, member: Member, trouble: str) -> None:
+        if trouble != member.told:
+            member.told = trouble
+            logger.warning("server %s: pod %s: %s", self._key, member.name, trouble)
