@@ -50,7 +50,8 @@ class Member:
     """One pod and its agent."""
 
     body: Object
-    link: DeviceLink
+    link: DeviceLink | None = None
+    """By which the device of one that stands by follows; the active pod's is the server's own."""
     standing: Standing | None = None
     silent: int = TIMEOUTS
     """Looks in a row without an answer; an agent that was never reached is silent."""
@@ -173,17 +174,28 @@ class Arbiter:
             if member is None or member.body["metadata"]["uid"] != body["metadata"]["uid"]:
                 if member is not None:
                     await self._lose(member)
-                self._members[name] = Member(body, self._link.follow())
+                self._members[name] = Member(body)
             else:
                 member.body = body
         self._relay.keep_to(set(found))
+        for member in self._members.values():
+            if member.name == self.active_pod:
+                await self._unlink(member)
+            elif member.link is None:
+                member.link = self._link.follow()
 
     async def _lose(self, member: Member) -> None:
         del self._members[member.name]
-        self._link.unfollow(member.link)
+        await self._unlink(member)
+
+    async def _unlink(self, member: Member) -> None:
         if member.push is not None:
             member.push.cancel()
             await asyncio.gather(member.push, return_exceptions=True)
+            member.push = None
+        if member.link is not None:
+            self._link.unfollow(member.link)
+            member.link = None
 
     async def _ask(self, member: Member) -> None:
         now = time.monotonic()
@@ -203,13 +215,13 @@ class Arbiter:
         else:
             member.silent = TIMEOUTS
             self._tell(member, trouble)
-        if not member.answers:
+        if not member.answers and member.link is not None:
             member.link.doubt()
             if member.name != self.active_pod:
                 member.ask_at = now + SILENT_SECONDS
 
     async def _carry_out(self, server: WireGuardServer, change: Change, *, complete: bool) -> None:
-        """Make the change: the Service first, then the orders."""
+        """Make the change. Raises KubeError, and AgentError where the heir of a pod that still serves does not obey."""
         heir, former = self._members[change.seat.pod], self._members.get(change.former or "")
         await self._label(heir)
         try:
@@ -217,15 +229,19 @@ class Arbiter:
                 if former is not None:
                     await self._relay.read(self._client(former))
                 await self._relay.tell(heir.name, self._client(heir))
-                if complete:
+                if complete and heir.link is not None:
                     await heir.link.push(self._client(heir))  # nobody who was cut may be back for a moment
         except (AgentError, TimeoutError) as error:
             self._tell(heir, str(error))
-        await self._write(server, change.seat)
-        with suppress(AgentError):  # in the next step it is told again, or found silent
+        if former is not None:
+            # The port is open before subscribers come. Should it end here, the heir is spoken to by nobody.
             heir.standing = await self._client(heir).order(RoleOrder(change.seat.term, Role.ACTIVE))
-        if former is not None and former is not heir:
+            await self._write(server, change.seat)
             await self._relieve(former, heir, change.seat)
+        else:
+            await self._write(server, change.seat)
+            with suppress(AgentError):  # in the next step it is told again, or found silent
+                heir.standing = await self._client(heir).order(RoleOrder(change.seat.term, Role.ACTIVE))
         self._seat = change.seat
         self._moved()
         if change.cause is not Cause.COUNTED:
@@ -281,14 +297,15 @@ class Arbiter:
     def _feed(self) -> None:
         """Bring those that stand by to what is wanted, beside everything else."""
         for member in self._members.values():
-            if member.name == self.active_pod or not member.answers or member.link.is_settled():
+            link = member.link
+            if link is None or not member.answers or link.is_settled() or member.name == self.active_pod:
                 continue
             if member.push is None or member.push.done():
-                member.push = asyncio.create_task(self._push(member), name=f"push to {member.name}")
+                member.push = asyncio.create_task(self._push(member, link), name=f"push to {member.name}")
 
-    async def _push(self, member: Member) -> None:
+    async def _push(self, member: Member, link: DeviceLink) -> None:
         try:
-            await member.link.push(self._client(member))
+            await link.push(self._client(member))
         except AgentError as error:
             self._tell(member, str(error))
 

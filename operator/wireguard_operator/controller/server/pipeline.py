@@ -280,7 +280,7 @@ class Pipeline:
                 continue
             try:
                 await work.look_after_pods(server)
-            except KubeError as error:
+            except (KubeError, AgentError) as error:
                 logger.warning("server %s: its pods cannot be told their roles: %s", self._key, error)
             except Exception:
                 logger.exception("server %s: a look at its pods failed", self._key)
