@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from agent_lab import SERVER_PORT, Agent, Client, Lab, Namespace, eventually, make_peers
+from agent_lab import REPOSITORY, SERVER_PORT, Agent, Client, Lab, Namespace, eventually, make_peers
 
 from wireguard_operator.agent import protocol
 from wireguard_operator.agent.protocol import Endpoints, Role, RoleOrder, Seen, Standing
+from wireguard_operator.domain.device import DevicePeer
+from wireguard_operator.domain.keys import generate_pair
 
 ACTIVE, STANDBY = Role.ACTIVE, Role.STANDBY
+MANY = 100
 
 
 async def order(agent: Agent, term: int, role: Role, code: int = 200) -> Standing:
@@ -231,3 +237,43 @@ async def test_a_host_calls_the_peers_that_it_is_told_of_until_they_answer(lab: 
 
 async def _tried(agent: Agent) -> bool:
     return (await agent.counters()).peers[0].tx_bytes > 0
+
+
+async def test_many_live_peers_go_on_with_the_standby_within_two_seconds(
+    lab: Lab, place: Place, tmp_path: Path
+) -> None:
+    keys = [generate_pair() for _ in range(MANY)]
+    peers = tuple(DevicePeer(pair.public, (f"10.8.0.{number}/32",)) for number, pair in enumerate(keys, 2))
+    one, two = lab.make_agent(), place.agent()
+    for agent in (one, two):
+        agent.start("--role", "standby")
+        await agent.put(lab.snapshot(*peers))
+    await order(one, 1, ACTIVE)
+    await order(two, 1, STANDBY)
+    plan, ready = tmp_path / "crowd.json", tmp_path / "ready"
+    people = [
+        {"privateKey": pair.private.reveal(), "address": f"10.8.0.{number}"} for number, pair in enumerate(keys, 2)
+    ]
+    shape = {"server": ["192.0.2.1", SERVER_PORT], "publicKey": lab.server_key.public, "target": "10.8.0.1"}
+    plan.write_text(json.dumps({**shape, "interval": 0.5, "ready": str(ready), "peers": people}))
+    crowd = lab.client.spawn(
+        sys.executable, "-m", "tests.node.crowd", str(plan), stdout=subprocess.PIPE, cwd=REPOSITORY
+    )
+    try:
+        await eventually(lambda: asyncio.to_thread(ready.exists), seconds=60)
+        await expect(two, await endpoints(one))
+        await order(two, 2, ACTIVE)
+        place.take()
+        moment = time.time()
+        one.stop(signal.SIGKILL)
+        await asyncio.sleep(6)
+    finally:
+        crowd.send_signal(signal.SIGINT)
+        output = crowd.communicate(timeout=30)[0]
+    silent = []
+    for person in json.loads(output)["peers"]:
+        after = [answer for answer in person["answers"] if answer > moment + 0.05]
+        assert after, "somebody was lost"
+        silent.append(after[0] - moment)
+    print(f"\n{MANY} live peers: the last one goes on after {max(silent):.2f} s, with a ping each half second")
+    assert max(silent) < 2.5

@@ -8,6 +8,7 @@ tell from where the client can be reached, and by the receiver's index (WireGuar
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from enum import Enum
@@ -88,26 +89,29 @@ def read_senders(text: str) -> list[Sender]:
 
 
 class Port:
-    """The port of one interface's device. Calls are never concurrent."""
+    """The port of one interface's device. Orders come while the device is looked after, so calls may be concurrent."""
 
     def __init__(self, interface: str) -> None:
         self._interface = interface
         self._port: int | None = None
         self._made: tuple[int, State] | None = None
-        self.state = State.FREE
+        self._state = State.FREE
+        self._lock = asyncio.Lock()
 
     async def ensure(self, port: int) -> None:
         """The device listens, or is about to listen, there. Raises DeviceError."""
-        self._port = port
-        # That nobody opened a closed port by hand is seen to whenever the device is looked after.
-        if self._made != (port, self.state) or self.state is State.CLOSED:
-            await self._make(port)
+        async with self._lock:
+            self._port = port
+            # That nobody opened a closed port by hand is seen to whenever the device is looked after.
+            if self._made != (port, self._state) or self._state is State.CLOSED:
+                await self._make(port, self._state)
 
     async def become(self, state: State) -> None:
         """From now on the port is so. Raises DeviceError."""
-        self.state = state
-        if self._port is not None and self._made != (self._port, state):
-            await self._make(self._port)
+        async with self._lock:
+            self._state = state
+            if self._port is not None and self._made != (self._port, state):
+                await self._make(self._port, state)
 
     async def heard(self) -> list[Sender]:
         """Who sent lately to the open port. Raises DeviceError."""
@@ -117,14 +121,14 @@ class Port:
 
     async def remove(self) -> None:
         """Let go of the port. Raises DeviceError."""
-        if self._made is not None:
-            await self.become(State.FREE)
+        await self.become(State.FREE)
 
-    async def _make(self, port: int) -> None:
+    async def _make(self, port: int, state: State) -> None:
         if not program.is_installed():
-            if self.state is State.CLOSED:
+            if state is State.CLOSED:
                 raise DeviceError("a standby needs the program nft, to answer nobody: install nftables")
             return
-        if self.state is not State.FREE or self._made is not None:
-            await program.load(rules(self._interface, port, self.state))
-        self._made = None if self.state is State.FREE else (port, self.state)
+        before, self._made = self._made, None
+        if state is not State.FREE or before is not None:
+            await program.load(rules(self._interface, port, state))
+        self._made = None if state is State.FREE else (port, state)

@@ -214,7 +214,8 @@ class Arbiter:
                 trouble = str(error)
         else:
             member.silent = TIMEOUTS
-            self._tell(member, trouble)
+            if member.standing is not None:  # one that starts takes its time
+                self._tell(member, trouble)
         if not member.answers and member.link is not None:
             member.link.doubt()
             if member.name != self.active_pod:

@@ -1,0 +1,120 @@
+"""A rolling upgrade of a server with many live subscribers, each with a session of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from base64 import b64decode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.node.cluster import Cluster
+from tests.node.outage import longest_gap
+from tests.node.outside import Site
+from tests.node.tenant import Tenant, wait_until_all_are_gone
+from tools.lab import REPOSITORY, wait_for
+from wireguard_operator.domain.keys import generate_pair
+
+LIVE = int(os.environ.get("WG_TEST_LIVE_PEERS", "50"))
+"""A thousand take a core of their own, half of it for the server's side."""
+INTERVAL = 0.5 if LIVE <= 200 else 1.0
+
+
+@pytest.fixture(scope="module")
+def tenant(cluster: Cluster) -> Iterator[Tenant]:
+    cluster.install()
+    tenant = Tenant(cluster, f"isp-{uuid.uuid4().hex[:8]}")
+    tenant.create("privileged")
+    yield tenant
+    tenant.remove()
+    wait_until_all_are_gone(cluster)
+    cluster.uninstall()
+
+
+def subscribe(tenant: Tenant, count: int) -> list[dict[str, str]]:
+    """Peers with keys of their own, and what each must know; waits until all are on the device."""
+    keys = {f"p{number}": generate_pair() for number in range(count)}
+    base = {"apiVersion": "wireguard.dotmac.io/v1alpha1", "kind": "WireGuardPeer"}
+    items = [
+        {**base, "metadata": {"name": name}, "spec": {"serverRef": {"name": "berlin"}, "publicKey": pair.public}}
+        for name, pair in keys.items()
+    ]
+    for start in range(0, count, 250):
+        part = {"apiVersion": "v1", "kind": "List", "items": items[start : start + 250]}
+        tenant.cluster.kubectl("-n", tenant.name, "create", "-f", "-", stdin=json.dumps(part), timeout=120)
+
+    def ready() -> list[dict[str, str]] | None:
+        found = {one["metadata"]["name"]: one.get("status", {}) for one in peers(tenant)}
+        active = [name for name, status in found.items() if status.get("phase") in ("Active", "Inactive")]
+        if len(active) < count:
+            return None
+        return [
+            {"privateKey": keys[name].private.reveal(), "address": found[name]["addresses"][0].removesuffix("/32")}
+            for name in keys
+        ]
+
+    return wait_for("all peers to be on the device", ready, 120) or []
+
+
+def peers(tenant: Tenant) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(tenant.kubectl("get", "wgp", "-o", "json"))["items"]
+    return found
+
+
+def pods(tenant: Tenant) -> set[str]:
+    return set(tenant.kubectl("get", "pod", "-l", "wireguard.dotmac.io/server=berlin", "-o", "name").split())
+
+
+def standby(tenant: Tenant) -> bool:
+    return bool(tenant.status("wgs", "berlin").get("dataPlane", {}).get("standbyPods") == 1)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("policy", ["Cluster"])
+def test_no_live_session_is_lost_by_a_rolling_upgrade(tenant: Tenant, home: Site, tmp_path: Path, policy: str) -> None:
+    tenant.serve(replicas=2, policy=policy, networks=["10.8.0.0/16"])
+    people = subscribe(tenant, LIVE)
+    wait_for("a standby", lambda: standby(tenant), 90)
+    key = tenant.kubectl("get", "secret", "berlin-wireguard-server", "-o", "jsonpath={.data.publicKey}")
+    endpoint: str = tenant.status("wgs", "berlin")["endpoint"]
+    host, _, port = endpoint.rpartition(":")
+    plan, ready = tmp_path / "crowd.json", tmp_path / "ready"
+    shape = {"server": [host, int(port)], "publicKey": b64decode(key).decode(), "target": "10.8.0.1"}
+    plan.touch(mode=0o600)
+    plan.write_text(json.dumps({**shape, "interval": INTERVAL, "ready": str(ready), "peers": people}))
+    command = home.command(sys.executable, "-m", "tests.node.crowd", str(plan))
+    crowd = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPOSITORY)
+    try:
+        wait_for("everybody's first answer", ready.exists, 120)
+        time.sleep(5)
+        before, began = pods(tenant), time.time()
+        # What an upgrade of the operator changes, the image, is not there twice here; this makes the same rollout.
+        tenant.patch("wgs", "berlin", dataPlane={"resources": {"requests": {"cpu": "11m"}}})
+        wait_for("other pods", lambda: len(pods(tenant)) == 2 and not before & pods(tenant), 180)
+        wait_for("a standby", lambda: standby(tenant), 60)
+        time.sleep(3)
+        ended = time.time()
+    finally:
+        crowd.send_signal(signal.SIGINT)
+        output = crowd.communicate(timeout=60)[0]
+    gaps = []
+    for person in json.loads(output)["peers"]:
+        answers = [moment for moment in person["answers"] if began - 2 * INTERVAL < moment < ended]
+        gaps.append(longest_gap(answers, began, ended) - INTERVAL)
+    gaps.sort()
+    figures = ", ".join(f"{name} {gaps[int(share * (len(gaps) - 1))]:.2f} s" for name, share in QUANTILES.items())
+    print(
+        f"\nrollout with {LIVE} live peers, {ended - began:.0f} s, without an answer beyond the {INTERVAL} s: {figures}"
+    )
+    assert gaps[-1] < 2 + INTERVAL
+
+
+QUANTILES = {"p50": 0.5, "p99": 0.99, "worst": 1.0}
