@@ -272,8 +272,7 @@ async def live(plan: dict[str, Any]) -> dict[str, Any]:
         for place, person in enumerate(crowd):
             # Evenly, as people are: not all at one moment.
             due = start + (number + place / len(crowd)) * interval
-            if (pause := due - loop.time()) > 0:
-                await asyncio.sleep(pause)
+            await asyncio.sleep(max(0.0, due - loop.time()))  # also when late: answers have to be read
             person.ping(number)
         number += 1
         if not told and all(person.answers for person in crowd):

@@ -18,10 +18,11 @@ from .protocol import Seen
 
 SESSION_SECONDS = 180
 """A client shakes hands by itself after that (WireGuard paper, section 6.1: Reject-After-Time)."""
-PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds between calls of one peer."""
-CALLS = 256
-"""Peers that are called in one step, the most recently seen ones first: a handshake costs some 0.3 ms of CPU."""
+OUTSTANDING = 96
+"""Peers that are called and have not answered yet; the most recently seen ones come first. With more than 128
+handshakes in its queue wireguard-go asks for cookies, which costs each of them five seconds."""
 
 
 @dataclass(slots=True)
@@ -95,10 +96,14 @@ class Awaited:
         """Whom to call without having heard anything; monotonic ``now``."""
         return self._call({key: peer.seen.endpoint for key, peer in self._peers.items()}, now)
 
+    def outstanding(self, now: float) -> int:
+        """How many were called a moment ago; monotonic ``now``."""
+        return sum(peer.not_before > now for peer in self._peers.values())
+
     def _call(self, found: Mapping[str, str], now: float) -> Calls:
         due = [key for key in found if self._peers[key].not_before <= now]
         due.sort(key=lambda key: -self._peers[key].seen.last_handshake)
-        chosen = due[:CALLS]
+        chosen = due[: max(0, OUTSTANDING - self.outstanding(now))]
         again = frozenset(key for key in chosen if self._peers[key].calls)
         for key in chosen:
             _count(self._peers[key], now)

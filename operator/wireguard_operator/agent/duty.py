@@ -28,7 +28,7 @@ CONFIRM_SECONDS = 5.0
 LISTEN_SECONDS = 0.1
 """Between looks at who sends, while somebody is awaited."""
 LOOK_SECONDS = 0.5
-"""Between looks at the device for handshakes, meanwhile."""
+"""Between looks at the device for handshakes meanwhile, and between looks whether anything is to be done."""
 LAST_SECONDS = 3.0
 """For which what a relieved agent has counted can still be read."""
 NEW_SECONDS = 10.0
@@ -191,7 +191,7 @@ class Duty:
     async def _listen(self) -> None:
         now = time.monotonic()
         self._awaited.expire(time.time())
-        if self._awaited and now - self._looked >= LOOK_SECONDS:
+        if self._awaited and (now - self._looked >= LOOK_SECONDS or self._awaited.outstanding(now)):
             self._looked = now
             self._settle(await self._service.observe())
         if not self._awaited and not self._is_new():

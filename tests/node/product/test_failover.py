@@ -149,3 +149,61 @@ def test_one_pod_answers_and_the_other_is_silent(pair: Pair) -> None:
     assert {line.split()[0]: line.split()[-1] for line in roles.splitlines()} == {active: "active", standby: "standby"}
     selector = pair.tenant.get("service", "berlin-wireguard")["spec"]["selector"]
     assert selector["wireguard.dotmac.io/pod"] == active
+
+
+@pytest.mark.timeout(240)
+def test_a_pod_that_was_frozen_is_replaced_and_says_nothing_more_when_it_thaws(pair: Pair) -> None:
+    old = pair.active()
+    victims = processes(old)
+    busy = Stream(pair.home, pair.busy)
+    time.sleep(1)
+    for name in ("agent", "wireguard-go"):
+        os.kill(victims[name], signal.SIGSTOP)
+    try:
+        wait_for("another pod to serve", lambda: pair.active() != old, 30)
+        time.sleep(WATCH)
+    finally:
+        thawed = time.time()
+        for name in ("wireguard-go", "agent"):
+            os.kill(victims[name], signal.SIGCONT)
+    time.sleep(2 * WATCH)
+    ended = time.time()
+    moments = busy.end()
+    gap = longest_gap([moment for moment in moments if moment < thawed], busy.began, thawed)
+    after = longest_gap([moment for moment in moments if moment > thawed], thawed, ended)
+    print(f"\npod frozen ({pair.policy}): busy {gap:.2f} s, and {after:.2f} s when it thaws")
+    assert gap < 5
+    assert after < 2
+    pair.settle()
+
+
+@pytest.mark.timeout(240)
+def test_a_pod_that_is_alone_and_new_is_told_where_its_peers_are(operator: Cluster, home: Site, internet: Site) -> None:
+    tenant = Tenant(operator, f"isp-{uuid.uuid4().hex[:8]}")
+    tenant.create("privileged")
+    subscriber = Subscriber(home)
+    try:
+        tenant.serve()
+        tenant.apply("WireGuardPeer", "alice", serverRef={"name": "berlin"})
+        tenant.wait_ready("wgp", "alice")
+        subscriber.connect(tenant, "alice")
+        subscriber.wait_for_ping()
+        # The controller has seen it there; it looks every 30 s.
+        wait_for("the peer to be online", lambda: tenant.status("wgp", "alice").get("online"), 60)
+        time.sleep(1)
+        busy, old = Stream(home, subscriber), tenant.pod()
+        time.sleep(1)
+        tenant.kubectl("delete", "pod", old, "--grace-period=0", "--force", "--wait=false")
+        wait_for("a new pod", lambda: tenant.pod() != old)
+        tenant.wait_ready("pod", tenant.pod())
+        began = time.time()
+        time.sleep(3 * WATCH)
+        ended = time.time()
+        moments = busy.end()
+        gap = longest_gap(moments, busy.began, ended)
+        late = next((moment for moment in moments if moment > began), ended) - began
+        print(f"\none pod, killed: {gap:.1f} s without an answer, {late:.1f} s of it after the new pod was ready")
+        assert late < 8
+    finally:
+        subscriber.disconnect()
+        tenant.remove()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.node.cluster import Cluster
+from tests.node.cluster import OPERATOR, Cluster
 from tests.node.outage import longest_gap
 from tests.node.outside import Site
 from tests.node.tenant import Tenant, wait_until_all_are_gone
@@ -77,6 +78,14 @@ def standby(tenant: Tenant) -> bool:
     return bool(tenant.status("wgs", "berlin").get("dataPlane", {}).get("standbyPods") == 1)
 
 
+def tell(tenant: Tenant) -> None:
+    """Print what controllers and agents have logged."""
+    name = "app.kubernetes.io/name=wireguard-operator"
+    print(tenant.cluster.kubectl("-n", OPERATOR, "logs", "-l", name, "--tail=-1"))
+    for pod in pods(tenant):
+        print(f"--- {pod}\n{tenant.kubectl('logs', pod)}")
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("policy", ["Cluster"])
 def test_no_live_session_is_lost_by_a_rolling_upgrade(tenant: Tenant, home: Site, tmp_path: Path, policy: str) -> None:
@@ -105,9 +114,13 @@ def test_no_live_session_is_lost_by_a_rolling_upgrade(tenant: Tenant, home: Site
     finally:
         crowd.send_signal(signal.SIGINT)
         output = crowd.communicate(timeout=60)[0]
+    tell(tenant)
     gaps = []
     for person in json.loads(output)["peers"]:
         answers = [moment for moment in person["answers"] if began - 2 * INTERVAL < moment < ended]
+        if len(gaps) < 8:
+            moments = [began - 2 * INTERVAL, *answers]
+            print([(f"{a:.2f}", f"{b - a:.2f}") for a, b in itertools.pairwise(moments) if b - a > 1.5 * INTERVAL])
         gaps.append(longest_gap(answers, began, ended) - INTERVAL)
     gaps.sort()
     figures = ", ".join(f"{name} {gaps[int(share * (len(gaps) - 1))]:.2f} s" for name, share in QUANTILES.items())

@@ -262,10 +262,12 @@ class Arbiter:
 
     async def _relieve(self, former: Member, heir: Member, seat: Seat) -> None:
         """Silence the former pod once subscribers come to the heir, and take in what it counted last."""
+        began = time.monotonic()
         with suppress(AgentError, TimeoutError):
             async with asyncio.timeout(SWITCH_SECONDS):
                 while not (await self._client(heir).standing()).heard:  # noqa: ASYNC110 - it is in another process
                     await asyncio.sleep(SWITCH_LOOK)
+        logger.info("server %s: subscribers came after %.2f s", self._key, time.monotonic() - began)
         try:
             former.standing = await self._client(former).order(RoleOrder(seat.term, Role.STANDBY))
             await self._read_last(self._client(former))
