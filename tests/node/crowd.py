@@ -31,6 +31,8 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 INITIATION, RESPONSE, DATA = 1, 2, 4
 RETRY_SECONDS, SILENT_SECONDS, REKEY_SECONDS, REJECT_SECONDS = 5.0, 15.0, 120.0, 180.0
 """Between two initiations; without an answer before a new one; of a session before the next; of a session at most."""
+STALL_SECONDS = 0.1
+"""For which this process itself got no CPU: what it then measures is not the server's."""
 
 
 def hash_(*parts: bytes) -> bytes:
@@ -266,13 +268,16 @@ async def live(plan: dict[str, Any]) -> dict[str, Any]:
             lambda person=person: person, remote_addr=(host, port), family=socket.AF_INET
         )
         crowd.append(person)
-    interval, number, told = float(plan["interval"]), 0, False
+    interval, number, told, stalled = float(plan["interval"]), 0, False, list[tuple[float, float]]()
     start = loop.time()
     while not stop.is_set():
         for place, person in enumerate(crowd):
             # Evenly, as people are: not all at one moment.
             due = start + (number + place / len(crowd)) * interval
-            await asyncio.sleep(max(0.0, due - loop.time()))  # also when late: answers have to be read
+            before = loop.time()
+            await asyncio.sleep(max(0.0, due - before))  # also when late: answers have to be read
+            if (late := loop.time() - max(due, before)) > STALL_SECONDS:
+                stalled.append((time.time(), late))
             person.ping(number)
         number += 1
         if not told and all(person.answers for person in crowd):
@@ -280,6 +285,7 @@ async def live(plan: dict[str, Any]) -> dict[str, Any]:
             Path(plan["ready"]).touch()
     return {
         "interval": interval,
+        "stalled": stalled,
         "peers": [{"answers": person.answers, "handshakes": person.handshakes} for person in crowd],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import signal
 import subprocess
@@ -33,6 +34,11 @@ def longest_gap(moments: list[float], began: float, ended: float) -> float:
     """The longest time without an answer."""
     assert moments, "no answer at all"
     return max(later - sooner for sooner, later in itertools.pairwise([began, *moments, ended]))
+
+
+def patience() -> float:
+    """By how much everything takes longer than on a machine that does nothing else: how many want each core."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def processes(pod: str) -> dict[str, int]:

@@ -85,7 +85,11 @@ class Duty:
         return Standing(self._term, self._role, self._serves, self._service.applied(), len(self._heard), self.stopping)
 
     async def order(self, order: RoleOrder) -> Standing:
-        """Be that from now on. Raises OutdatedOrderError, StoreError, DeviceError."""
+        """Be that from now on. Raises OutdatedOrderError, StoreError, DeviceError.
+
+        An active agent that is told once more greets the peers that it has heard lately: a former one may have spoken
+        to them meanwhile, and they follow whoever spoke last.
+        """
         async with self._lock:
             if self._port is None or order.term < self._term:
                 raise OutdatedOrderError
@@ -99,7 +103,9 @@ class Duty:
             elif order.role is Role.ACTIVE:
                 await self._start_over()
             self._term, self._role, self._confirm_by = order.term, order.role, None
-            if order.role is Role.ACTIVE:
+            if order.role is Role.ACTIVE and self._serves:
+                await self._service.greet({sender.endpoint for sender in await self._port.heard()})
+            elif order.role is Role.ACTIVE:
                 await self._serve()
             else:
                 await self._stand_by()

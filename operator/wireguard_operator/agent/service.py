@@ -11,7 +11,7 @@ import asyncio
 import ipaddress
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from .. import __version__
@@ -208,6 +208,13 @@ class Service:
                 anew = [peer for peer in anew if not _has_session(dump.peers.get(peer.public_key))]
                 await self._device.apply(anew, [peer.public_key for peer in anew])
             await self._device.kick({key: endpoints[key] for key in there if key not in self._unguarded()})
+
+    async def greet(self, endpoints: Collection[str]) -> None:
+        """Send an empty packet to those at these endpoints that have a session. Raises DeviceError."""
+        async with self._lock:
+            peers = (await self._device.dump()).peers.items()
+            there = {key: peer.endpoint for key, peer in peers if peer.endpoint in endpoints and peer.last_handshake}
+            await self._device.kick({key: endpoint for key, endpoint in there.items() if endpoint})
 
     async def start_over(self) -> None:
         """End all sessions, and have all counters start from zero. Raises DeviceError."""

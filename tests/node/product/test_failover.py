@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.node.cluster import OPERATOR, Cluster
-from tests.node.outage import Stream, longest_gap, processes
+from tests.node.outage import Stream, longest_gap, patience, processes
 from tests.node.outside import Site, Subscriber
 from tests.node.tenant import Tenant, wait_until_all_are_gone
 from tools.lab import wait_for
@@ -22,7 +22,6 @@ SILENCE = 6.0
 WATCH = 4.0
 """Seconds for which both are watched after it."""
 UNPLANNED = ("pod killed", "agent killed", "wireguard-go killed")
-FROZEN = "pod frozen"
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +127,7 @@ def test_subscribers_notice_little(pair: Pair, what: str) -> None:
 
     outage = pair.outage_of_a_rollout() if what == "rollout" else pair.outage(fail)
     print(f"\n{what} ({pair.policy}): busy {outage[0]:.2f} s, idle {outage[1]:.2f} s")
-    assert max(outage) < (2.0 if what in UNPLANNED else 1.0)
+    assert max(outage) < (2.0 if what in UNPLANNED else 1.0) * patience()
     if what != "wireguard-go killed":
         wait_for("another pod to serve", lambda: pair.active() != old, 60)
     pair.settle()
@@ -172,8 +171,8 @@ def test_a_pod_that_was_frozen_is_replaced_and_says_nothing_more_when_it_thaws(p
     gap = longest_gap([moment for moment in moments if moment < thawed], busy.began, thawed)
     after = longest_gap([moment for moment in moments if moment > thawed], thawed, ended)
     print(f"\npod frozen ({pair.policy}): busy {gap:.2f} s, and {after:.2f} s when it thaws")
-    assert gap < 5
-    assert after < 2
+    assert gap < 4 * patience()
+    assert after < 5 * patience()
     pair.settle()
 
 
@@ -203,7 +202,7 @@ def test_a_pod_that_is_alone_and_new_is_told_where_its_peers_are(operator: Clust
         gap = longest_gap(moments, busy.began, ended)
         late = next((moment for moment in moments if moment > began), ended) - began
         print(f"\none pod, killed: {gap:.1f} s without an answer, {late:.1f} s of it after the new pod was ready")
-        assert late < 8
+        assert late < 5 * patience()
     finally:
         subscriber.disconnect()
         tenant.remove()

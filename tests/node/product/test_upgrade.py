@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import signal
@@ -18,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.node.cluster import OPERATOR, Cluster
-from tests.node.outage import longest_gap
+from tests.node.outage import longest_gap, patience
 from tests.node.outside import Site
 from tests.node.tenant import Tenant, wait_until_all_are_gone
 from tools.lab import REPOSITORY, wait_for
@@ -115,19 +114,18 @@ def test_no_live_session_is_lost_by_a_rolling_upgrade(tenant: Tenant, home: Site
         crowd.send_signal(signal.SIGINT)
         output = crowd.communicate(timeout=60)[0]
     tell(tenant)
-    gaps = []
-    for person in json.loads(output)["peers"]:
+    report, gaps = json.loads(output), list[float]()
+    stalls = [(f"{moment - began:.1f}", f"{late:.1f}") for moment, late in report["stalled"] if moment > began]
+    print(f"\nthe crowd itself got no CPU at: {stalls}")
+    for person in report["peers"]:
         answers = [moment for moment in person["answers"] if began - 2 * INTERVAL < moment < ended]
-        if len(gaps) < 8:
-            moments = [began - 2 * INTERVAL, *answers]
-            print([(f"{a:.2f}", f"{b - a:.2f}") for a, b in itertools.pairwise(moments) if b - a > 1.5 * INTERVAL])
         gaps.append(longest_gap(answers, began, ended) - INTERVAL)
     gaps.sort()
     figures = ", ".join(f"{name} {gaps[int(share * (len(gaps) - 1))]:.2f} s" for name, share in QUANTILES.items())
     print(
         f"\nrollout with {LIVE} live peers, {ended - began:.0f} s, without an answer beyond the {INTERVAL} s: {figures}"
     )
-    assert gaps[-1] < 2 + INTERVAL
+    assert gaps[-1] < (2 + INTERVAL) * patience()
 
 
 QUANTILES = {"p50": 0.5, "p99": 0.99, "worst": 1.0}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,7 +27,7 @@ class FakeService:
     def __init__(self) -> None:
         self.speaks = True
         self.kicked: Any = None
-        self.fresh = 0
+        self.fresh = self.greetings = 0
         self.calls: list[Mapping[str, str]] = []
 
     def applied(self) -> Applied | None:
@@ -41,6 +41,9 @@ class FakeService:
 
     async def call(self, endpoints: Mapping[str, str], again: Iterable[str]) -> None:
         self.calls.append(endpoints)
+
+    async def greet(self, endpoints: Collection[str]) -> None:
+        self.greetings += 1
 
     async def start_over(self) -> None:
         self.fresh += 1
@@ -100,6 +103,16 @@ async def test_a_new_standby_is_closed_until_it_is_ordered_to_serve(
     standing = await duty.order(RoleOrder(1, ACTIVE))
     assert (standing.term, standing.role, standing.serves) == (1, ACTIVE, True)
     assert (port.state, service.speaks) == (State.OPEN, True)
+
+
+async def test_an_active_agent_that_is_told_once_more_greets_its_peers(
+    service: FakeService, store: Store, port: FakePort
+) -> None:
+    duty = await begin(service, store, port)
+    await duty.order(RoleOrder(1, ACTIVE))
+    assert service.greetings == 0
+    await duty.order(RoleOrder(1, ACTIVE))
+    assert service.greetings == 1
 
 
 async def test_an_order_that_comes_late_changes_nothing_and_neither_does_a_second_word_in_one_term(

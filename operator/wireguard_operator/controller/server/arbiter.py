@@ -33,13 +33,15 @@ logger = logging.getLogger(__name__)
 
 TIMEOUTS = 2
 """Looks in a row, of a second each, after which a silent agent is given up; a refused connection is as good as both."""
+LATE_SECONDS = 1.5
+"""After which a look of a second says nothing about the agent."""
 RELAY_SECONDS = 2.0
 """Between looks at where peers are; a peer that came since, and is lost with the pod, waits for 15 s."""
 BRING_UP_SECONDS = 2.0
 """For an heir to take the last changes."""
 SWITCH_SECONDS, SWITCH_LOOK = 2.0, 0.05
 """For subscribers to come to the heir before the former pod is silenced, and between looks whether they do."""
-SILENT_SECONDS = 3.0
+SILENT_SECONDS = 2.0
 """Between looks at a silent pod that does not serve: each takes a second, for which nobody else is looked at."""
 ALONE_SECONDS = 15.0
 """For which a server is without a standby before that is told: a new pod takes some seconds."""
@@ -154,7 +156,9 @@ class Arbiter:
         elif seat != self._seat:
             self._seat = seat
             self._moved()
-        await asyncio.gather(*(self._instruct(member) for member in self._members.values()))
+        strays = await asyncio.gather(*(self._instruct(member) for member in self._members.values()))
+        if any(strays):
+            await self._greet()
         if complete:
             self._feed()
         await self._pass_on()
@@ -203,13 +207,15 @@ class Arbiter:
             return
         trouble = ""
         for _ in range(TIMEOUTS):
+            now = time.monotonic()
             try:
                 member.standing = await self._client(member).standing()
                 member.silent = 0
                 return
             except AgentError as error:
                 if isinstance(error.__cause__, TimeoutError):
-                    member.silent += 1
+                    # Where that took longer than it may, it is this process that gets no CPU.
+                    member.silent += time.monotonic() - now < LATE_SECONDS
                     break
                 trouble = str(error)
         else:
@@ -281,21 +287,33 @@ class Arbiter:
             self._services.metrics.taken_over(change.cause.value)
             self._services.events.tell(SERVERS, server, news)
 
-    async def _instruct(self, member: Member) -> None:
-        """Bring an agent's last order in line with the Service."""
+    async def _instruct(self, member: Member) -> bool:
+        """Bring an agent's last order in line with the Service; whether it served when it should not have."""
         seat, standing = self._seat, member.standing
         if seat is None or standing is None or not member.answers:
-            return
+            return False
         await self._label(member)
         role = Role.ACTIVE if member.name == seat.pod else Role.STANDBY
         if (standing.term, standing.role) == (seat.term, role) and standing.serves == (role is Role.ACTIVE):
-            return
+            return False
         if standing.term > seat.term:
-            return  # the next decision counts on from there
+            return False  # the next decision counts on from there
         try:
             member.standing = await self._client(member).order(RoleOrder(seat.term, role))
         except AgentError as error:
             self._tell(member, str(error))
+            return False
+        return standing.serves and role is Role.STANDBY
+
+    async def _greet(self) -> None:
+        """A pod that had been given up was still there, and subscribers follow whoever spoke to them last."""
+        active = self._members.get(self.active_pod or "")
+        if active is None or self._seat is None:
+            return
+        try:
+            active.standing = await self._client(active).order(RoleOrder(self._seat.term, Role.ACTIVE))
+        except AgentError as error:
+            self._tell(active, str(error))
 
     def _feed(self) -> None:
         """Bring those that stand by to what is wanted, beside everything else."""

@@ -238,7 +238,7 @@ async def test_an_agent_that_refuses_connections_is_replaced_at_once_and_silence
     stage.agents["one"].down = False
     stage.arbiter._members["one"].ask_at = 0
     await stage.step()
-    assert stage.log[2:] == ["one: standby 2"]
+    assert stage.log[2:] == ["one: standby 2", "two: active 2"], "and the subscribers are told who serves"
 
 
 async def test_one_look_without_an_answer_in_time_is_not_enough(stage: Stage) -> None:
