@@ -201,11 +201,7 @@ class ServerWork:
 
     async def read_counters(self, server: ServerRecord) -> bool:
         """Take the agent's counters in; whether it still holds what it should. Raises AgentError."""
-        page = await self._link.counters(self._agent(server.server), self._statistics.cursor)
-        self._statistics.take(page)
-        while page.more:
-            page = await self._link.counters(self._agent(server.server), self._statistics.cursor, more=True)
-            self._statistics.take(page)
+        page = await self._statistics.read(partial(self._link.counters, self._agent(server.server)))
         self._statistics.round(server, page.now)
         plane = server.server.spec.data_plane
         if plane.type is DataPlaneType.POD and not plane.is_replicated:
@@ -225,11 +221,7 @@ class ServerWork:
 
     async def _read_last(self, agent: AgentClient) -> None:
         """Take in what a device has counted that serves no longer. Raises AgentError."""
-        page = await agent.counters(self._statistics.cursor)
-        self._statistics.take(page)
-        while page.more:
-            page = await agent.counters(self._statistics.cursor, more=True)
-            self._statistics.take(page)
+        await self._statistics.read(agent.counters)
 
     def _agent_changed(self) -> None:
         """Another pod serves: what its agent holds has to be asked."""
