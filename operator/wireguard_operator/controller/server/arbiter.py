@@ -39,7 +39,7 @@ RELAY_SECONDS = 2.0
 """Between looks at where peers are; a peer that came since, and is lost with the pod, waits for 15 s."""
 BRING_UP_SECONDS = 2.0
 """For an heir to take the last changes."""
-SWITCH_SECONDS, SWITCH_LOOK = 2.0, 0.05
+SWITCH_SECONDS, SWITCH_LOOK = 5.0, 0.05
 """For subscribers to come to the heir before the former pod is silenced, and between looks whether they do."""
 SILENT_SECONDS = 2.0
 """Between looks at a silent pod that does not serve: each takes a second, for which nobody else is looked at."""
@@ -239,7 +239,7 @@ class Arbiter:
                 if complete and heir.link is not None:
                     await heir.link.push(self._client(heir))  # nobody who was cut may be back for a moment
         except (AgentError, TimeoutError) as error:
-            self._tell(heir, str(error))
+            self._tell(heir, f"it takes over without the last word: {error or 'no answer in time'}")
         if former is not None:
             # The port is open before subscribers come. Should it end here, the heir is spoken to by nobody.
             heir.standing = await self._client(heir).order(RoleOrder(change.seat.term, Role.ACTIVE))
@@ -270,10 +270,11 @@ class Arbiter:
         """Silence the former pod once subscribers come to the heir, and take in what it counted last."""
         began = time.monotonic()
         with suppress(AgentError, TimeoutError):
-            async with asyncio.timeout(SWITCH_SECONDS):
+            # Where nobody has a session nobody need come.
+            async with asyncio.timeout(SWITCH_SECONDS if self._relay.has_sessions() else SWITCH_LOOK):
                 while not (await self._client(heir).standing()).heard:  # noqa: ASYNC110 - it is in another process
                     await asyncio.sleep(SWITCH_LOOK)
-        logger.info("server %s: subscribers came after %.2f s", self._key, time.monotonic() - began)
+        logger.info("server %s: pod %s is silenced after %.2f s", self._key, former.name, time.monotonic() - began)
         try:
             former.standing = await self._client(former).order(RoleOrder(seat.term, Role.STANDBY))
             await self._read_last(self._client(former))
@@ -343,7 +344,7 @@ class Arbiter:
                     if member is not active and member.answers:
                         await self._relay.tell(member.name, self._client(member))
         except (AgentError, TimeoutError) as error:
-            self._tell(active, f"where peers are is not passed on: {error}")
+            self._tell(active, f"where peers are is not passed on: {error or 'no answer in time'}")
 
     async def _label(self, member: Member) -> None:
         """The label by which the Service selects the pod, and the one for people. Raises KubeError."""
