@@ -26,6 +26,9 @@ from wireguard_operator.domain.keys import generate_pair
 LIVE = int(os.environ.get("WG_TEST_LIVE_PEERS", "50"))
 """A thousand take a core of their own, half of it for the server's side."""
 INTERVAL = 0.5 if LIVE <= 200 else 1.0
+QUANTILES = {"p50": 0.5, "p99": 0.99, "worst": 1.0}
+BASELINE = 20.0
+"""Seconds that are measured before anything is changed: a busy machine has gaps of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +105,13 @@ def test_no_live_session_is_lost_by_a_rolling_upgrade(tenant: Tenant, home: Site
     crowd = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPOSITORY)
     try:
         wait_for("everybody's first answer", ready.exists, 120)
-        time.sleep(5)
-        before, began = pods(tenant), time.time()
+        quiet = time.time()
+        time.sleep(BASELINE)
+        before, began, old = pods(tenant), time.time(), active(tenant)
         # What an upgrade of the operator changes, the image, is not there twice here; this makes the same rollout.
         tenant.patch("wgs", "berlin", dataPlane={"resources": {"requests": {"cpu": "11m"}}})
+        wait_for("another pod to serve", lambda: active(tenant) != old, 180)
+        moved = time.time()
         wait_for("other pods", lambda: len(pods(tenant)) == 2 and not before & pods(tenant), 180)
         wait_for("a standby", lambda: standby(tenant), 60)
         time.sleep(3)
@@ -114,18 +120,29 @@ def test_no_live_session_is_lost_by_a_rolling_upgrade(tenant: Tenant, home: Site
         crowd.send_signal(signal.SIGINT)
         output = crowd.communicate(timeout=60)[0]
     tell(tenant)
-    report, gaps = json.loads(output), list[float]()
-    stalls = [(f"{moment - began:.1f}", f"{late:.1f}") for moment, late in report["stalled"] if moment > began]
-    print(f"\nthe crowd itself got no CPU at: {stalls}")
-    for person in report["peers"]:
-        answers = [moment for moment in person["answers"] if began - 2 * INTERVAL < moment < ended]
-        gaps.append(longest_gap(answers, began, ended) - INTERVAL)
-    gaps.sort()
-    figures = ", ".join(f"{name} {gaps[int(share * (len(gaps) - 1))]:.2f} s" for name, share in QUANTILES.items())
-    print(
-        f"\nrollout with {LIVE} live peers, {ended - began:.0f} s, without an answer beyond the {INTERVAL} s: {figures}"
+    people_said = [person["answers"] for person in json.loads(output)["peers"]]
+    print(f"\n{LIVE} live peers, a ping each {INTERVAL} s; without an answer beyond that:")
+    print(f"  {BASELINE:.0f} s before the rollout: {figures(people_said, quiet, began)}")
+    print(f"  the rollout, {ended - began:.0f} s: {figures(people_said, began, ended)}")
+    print(f"  5 s around the hand-over: {figures(people_said, moved - 4, moved + 1)}")
+    base = worst(people_said, quiet, began)[-1]
+    assert worst(people_said, began, ended)[-1] < (2 + INTERVAL) * patience() + base
+
+
+def worst(answers: list[list[float]], began: float, ended: float) -> list[float]:
+    """The longest time without an answer beyond the interval, by peer, sorted."""
+    inside = [[moment for moment in one if began < moment < ended] for one in answers]
+    return sorted(longest_gap(one, began, ended) - INTERVAL for one in inside)
+
+
+def figures(answers: list[list[float]], began: float, ended: float) -> str:
+    """Quantiles in words."""
+    gaps = worst(answers, began, ended)
+    return ", ".join(
+        f"{name} {max(0.0, gaps[int(share * (len(gaps) - 1))]):.2f} s" for name, share in QUANTILES.items()
     )
-    assert gaps[-1] < (2 + INTERVAL) * patience()
 
 
-QUANTILES = {"p50": 0.5, "p99": 0.99, "worst": 1.0}
+def active(tenant: Tenant) -> str:
+    """The pod that serves."""
+    return str(tenant.status("wgs", "berlin").get("dataPlane", {}).get("activePod"))

@@ -11,81 +11,33 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime
 
-from ...agent.protocol import Role, RoleOrder, Standing, agent_name
+from ...agent.protocol import Role, RoleOrder
 from ...api.base import Key
 from ...api.reasons import Reason
 from ...api.server import WireGuardServer
-from ...domain import events, reach, server_pods, succession
+from ...domain import events, server_pods, succession
 from ...domain.conditions import Problem
-from ...domain.succession import Candidate, Cause, Change, Seat
+from ...domain.succession import Cause, Change, Seat
 from ...kube.client import Object
-from ...kube.errors import Conflict, NotFound
-from ...kube.resources import PODS, SERVERS, SERVICES
+from ...kube.errors import Conflict
+from ...kube.resources import SERVERS, SERVICES
 from ..agents.client import AgentClient, AgentError, AgentUnreachable
 from ..agents.link import DeviceLink
 from ..services import Services
+from .member import Member
 from .relay import Relay
 
 logger = logging.getLogger(__name__)
 
-TIMEOUTS = 2
-"""Looks in a row, of a second each, after which a silent agent is given up; a refused connection is as good as both."""
-LATE_SECONDS = 1.5
-"""After which a look of a second says nothing about the agent."""
 RELAY_SECONDS = 2.0
 """Between looks at where peers are; a peer that came since, and is lost with the pod, waits for 15 s."""
 BRING_UP_SECONDS = 2.0
 """For an heir to take the last changes."""
 SWITCH_SECONDS, SWITCH_LOOK = 5.0, 0.05
 """For subscribers to come to the heir before the former pod is silenced, and between looks whether they do."""
-SILENT_SECONDS = 2.0
-"""Between looks at a silent pod that does not serve: each takes a second, for which nobody else is looked at."""
 ALONE_SECONDS = 15.0
 """For which a server is without a standby before that is told: a new pod takes some seconds."""
-
-
-@dataclass(slots=True)
-class Member:
-    """One pod and its agent."""
-
-    body: Object
-    link: DeviceLink | None = None
-    """By which the device of one that stands by follows; the active pod's is the server's own."""
-    standing: Standing | None = None
-    silent: int = TIMEOUTS
-    """Looks in a row without an answer; an agent that was never reached is silent."""
-    ask_at: float = 0.0
-    """Monotonic time of the next look."""
-    push: asyncio.Task[None] | None = None
-    told: str = field(default="", repr=False)
-    """The last trouble that was logged."""
-
-    @property
-    def name(self) -> str:
-        """The pod's name."""
-        return str(self.body["metadata"]["name"])
-
-    @property
-    def answers(self) -> bool:
-        """Whether the agent is there."""
-        return self.standing is not None and self.silent < TIMEOUTS
-
-    def candidate(self, digest: str | None) -> Candidate:
-        """What the decision needs to know."""
-        meta, standing = self.body["metadata"], self.standing
-        applied = standing.applied if standing is not None else None
-        return Candidate(
-            name=self.name,
-            created=datetime.fromisoformat(meta["creationTimestamp"]),
-            answers=self.answers,
-            terminating=bool(meta.get("deletionTimestamp")) or (standing is not None and standing.stopping),
-            loaded=applied is not None and applied.digest == digest,
-            term=standing.term if standing is not None else 0,
-            active=standing is not None and standing.role is Role.ACTIVE,
-        )
 
 
 class Arbiter:
@@ -129,7 +81,7 @@ class Arbiter:
         member = self._members.get(self.active_pod or "")
         if member is None:
             raise AgentUnreachable("no pod of the server serves yet")
-        return self._client(member)
+        return member.client()
 
     def problem(self, server: WireGuardServer) -> Problem | None:
         """Why nobody could take over."""
@@ -147,7 +99,7 @@ class Arbiter:
     async def step(self, server: WireGuardServer, *, complete: bool) -> None:
         """Look at the pods and do what is due. ``complete``: all that is wanted is known. Raises KubeError."""
         await self._see()
-        await asyncio.gather(*(self._ask(member) for member in self._members.values()))
+        await asyncio.gather(*(member.ask(serves=member.name == self.active_pod) for member in self._members.values()))
         seat = succession.seat_of(self._service(server))
         digest = self._link.digest() if complete else None
         change = succession.decide(seat, [member.candidate(digest) for member in self._members.values()])
@@ -160,7 +112,9 @@ class Arbiter:
         if any(strays):
             await self._greet()
         if complete:
-            self._feed()
+            for member in self._members.values():
+                if member.name != self.active_pod:
+                    member.feed()
         await self._pass_on()
 
     async def close(self) -> None:
@@ -178,77 +132,41 @@ class Arbiter:
             if member is None or member.body["metadata"]["uid"] != body["metadata"]["uid"]:
                 if member is not None:
                     await self._lose(member)
-                self._members[name] = Member(body)
+                self._members[name] = Member(self._services, self._key, body)
             else:
                 member.body = body
         self._relay.keep_to(set(found))
         for member in self._members.values():
             if member.name == self.active_pod:
-                await self._unlink(member)
+                await member.unlink(self._link)
             elif member.link is None:
                 member.link = self._link.follow()
 
     async def _lose(self, member: Member) -> None:
         del self._members[member.name]
-        await self._unlink(member)
-
-    async def _unlink(self, member: Member) -> None:
-        if member.push is not None:
-            member.push.cancel()
-            await asyncio.gather(member.push, return_exceptions=True)
-            member.push = None
-        if member.link is not None:
-            self._link.unfollow(member.link)
-            member.link = None
-
-    async def _ask(self, member: Member) -> None:
-        now = time.monotonic()
-        if now < member.ask_at or reach.pod_url(member.body) is None:
-            return
-        trouble = ""
-        for _ in range(TIMEOUTS):
-            now = time.monotonic()
-            try:
-                member.standing = await self._client(member).standing()
-                member.silent = 0
-                return
-            except AgentError as error:
-                if isinstance(error.__cause__, TimeoutError):
-                    # Where that took longer than it may, it is this process that gets no CPU.
-                    member.silent += time.monotonic() - now < LATE_SECONDS
-                    break
-                trouble = str(error)
-        else:
-            member.silent = TIMEOUTS
-            if member.standing is not None:  # one that starts takes its time
-                self._tell(member, trouble)
-        if not member.answers and member.link is not None:
-            member.link.doubt()
-            if member.name != self.active_pod:
-                member.ask_at = now + SILENT_SECONDS
+        await member.unlink(self._link)
 
     async def _carry_out(self, server: WireGuardServer, change: Change, *, complete: bool) -> None:
         """Make the change. Raises KubeError, and AgentError where the heir of a pod that still serves does not obey."""
         heir, former = self._members[change.seat.pod], self._members.get(change.former or "")
-        await self._label(heir)
+        await heir.label(Role.STANDBY)
         try:
             async with asyncio.timeout(BRING_UP_SECONDS):
                 if former is not None:
-                    await self._relay.read(self._client(former))
-                await self._relay.tell(heir.name, self._client(heir))
+                    await self._relay.read(former.client())
+                await self._relay.tell(heir.name, heir.client())
                 if complete and heir.link is not None:
-                    await heir.link.push(self._client(heir))  # nobody who was cut may be back for a moment
+                    await heir.link.push(heir.client())  # nobody who was cut may be back for a moment
         except (AgentError, TimeoutError) as error:
-            self._tell(heir, f"it takes over without the last word: {error or 'no answer in time'}")
+            heir.tell(f"it takes over without the last word: {error or 'no answer in time'}")
         if former is not None:
             # The port is open before subscribers come. Should it end here, the heir is spoken to by nobody.
-            heir.standing = await self._client(heir).order(RoleOrder(change.seat.term, Role.ACTIVE))
+            heir.standing = await heir.client().order(RoleOrder(change.seat.term, Role.ACTIVE))
             await self._write(server, change.seat)
             await self._relieve(former, heir, change.seat)
         else:
             await self._write(server, change.seat)
-            with suppress(AgentError):  # in the next step it is told again, or found silent
-                heir.standing = await self._client(heir).order(RoleOrder(change.seat.term, Role.ACTIVE))
+            await heir.order(change.seat.term, Role.ACTIVE)  # in the next step it is told again, or found silent
         self._seat = change.seat
         self._moved()
         if change.cause is not Cause.COUNTED:
@@ -272,14 +190,14 @@ class Arbiter:
         with suppress(AgentError, TimeoutError):
             # Where nobody has a session nobody need come.
             async with asyncio.timeout(SWITCH_SECONDS if self._relay.has_sessions() else SWITCH_LOOK):
-                while not (await self._client(heir).standing()).heard:  # noqa: ASYNC110 - it is in another process
+                while not (await heir.client().standing()).heard:  # noqa: ASYNC110 - it is in another process
                     await asyncio.sleep(SWITCH_LOOK)
         logger.info("server %s: pod %s is silenced after %.2f s", self._key, former.name, time.monotonic() - began)
         try:
-            former.standing = await self._client(former).order(RoleOrder(seat.term, Role.STANDBY))
-            await self._read_last(self._client(former))
+            former.standing = await former.client().order(RoleOrder(seat.term, Role.STANDBY))
+            await self._read_last(former.client())
         except AgentError as error:
-            self._tell(former, str(error))
+            former.tell(str(error))
 
     def _announce(self, server: WireGuardServer, change: Change) -> None:
         news = events.taken_over(change)
@@ -293,43 +211,19 @@ class Arbiter:
         seat, standing = self._seat, member.standing
         if seat is None or standing is None or not member.answers:
             return False
-        await self._label(member)
         role = Role.ACTIVE if member.name == seat.pod else Role.STANDBY
+        await member.label(role)
         if (standing.term, standing.role) == (seat.term, role) and standing.serves == (role is Role.ACTIVE):
             return False
         if standing.term > seat.term:
             return False  # the next decision counts on from there
-        try:
-            member.standing = await self._client(member).order(RoleOrder(seat.term, role))
-        except AgentError as error:
-            self._tell(member, str(error))
-            return False
-        return standing.serves and role is Role.STANDBY
+        return await member.order(seat.term, role) and standing.serves and role is Role.STANDBY
 
     async def _greet(self) -> None:
         """A pod that had been given up was still there, and subscribers follow whoever spoke to them last."""
         active = self._members.get(self.active_pod or "")
-        if active is None or self._seat is None:
-            return
-        try:
-            active.standing = await self._client(active).order(RoleOrder(self._seat.term, Role.ACTIVE))
-        except AgentError as error:
-            self._tell(active, str(error))
-
-    def _feed(self) -> None:
-        """Bring those that stand by to what is wanted, beside everything else."""
-        for member in self._members.values():
-            link = member.link
-            if link is None or not member.answers or link.is_settled() or member.name == self.active_pod:
-                continue
-            if member.push is None or member.push.done():
-                member.push = asyncio.create_task(self._push(member, link), name=f"push to {member.name}")
-
-    async def _push(self, member: Member, link: DeviceLink) -> None:
-        try:
-            await link.push(self._client(member))
-        except AgentError as error:
-            self._tell(member, str(error))
+        if active is not None and self._seat is not None:
+            await active.order(self._seat.term, Role.ACTIVE)
 
     async def _pass_on(self) -> None:
         """Tell those that stand by where the peers are."""
@@ -339,39 +233,13 @@ class Arbiter:
         self._relayed = time.monotonic()
         try:
             async with asyncio.timeout(BRING_UP_SECONDS):
-                await self._relay.read(self._client(active))
+                await self._relay.read(active.client())
                 for member in self._members.values():
                     if member is not active and member.answers:
-                        await self._relay.tell(member.name, self._client(member))
+                        await self._relay.tell(member.name, member.client())
         except (AgentError, TimeoutError) as error:
-            self._tell(active, f"where peers are is not passed on: {error or 'no answer in time'}")
-
-    async def _label(self, member: Member) -> None:
-        """The label by which the Service selects the pod, and the one for people. Raises KubeError."""
-        role = Role.ACTIVE if member.name == self.active_pod else Role.STANDBY
-        wanted = {succession.POD_LABEL: member.name, succession.ROLE_LABEL: role.value}
-        meta = member.body["metadata"]
-        if wanted.items() <= (meta.get("labels") or {}).items():
-            return
-        change = {"metadata": {"uid": meta["uid"], "labels": wanted}}
-        with suppress(NotFound, Conflict):  # the watch will tell
-            body = await self._services.client.merge_patch(PODS, self._key.namespace, member.name, change)
-            self._services.cache.see_child(PODS, body)
-            member.body = body
+            active.tell(f"where peers are is not passed on: {error or 'no answer in time'}")
 
     def _service(self, server: WireGuardServer) -> Object | None:
         name = server_pods.short_name(server.metadata.name)
         return self._services.cache.children.get((SERVICES, Key(server.metadata.namespace, name)))
-
-    def _client(self, member: Member) -> AgentClient:
-        url = reach.pod_url(member.body)
-        if url is None:
-            raise AgentUnreachable(f"pod {member.name} has no address yet")
-        services = self._services
-        name = agent_name(self._key.namespace, self._key.name)
-        return AgentClient(services.http, services.authority.context(), url, name, services.metrics)
-
-    def _tell(self, member: Member, trouble: str) -> None:
-        if trouble != member.told:
-            member.told = trouble
-            logger.warning("server %s: pod %s: %s", self._key, member.name, trouble)

@@ -18,7 +18,8 @@ from wireguard_operator.controller.agents.client import AgentClient, AgentUnreac
 from wireguard_operator.controller.agents.link import DeviceLink
 from wireguard_operator.controller.metrics.process import Metrics
 from wireguard_operator.controller.server import arbiter as arbiter_module
-from wireguard_operator.controller.server.arbiter import Arbiter, Member
+from wireguard_operator.controller.server.arbiter import Arbiter
+from wireguard_operator.controller.server.member import Member
 from wireguard_operator.controller.server.relay import Relay
 from wireguard_operator.controller.services import Services
 from wireguard_operator.controller.supervisor import Supervisor
@@ -136,11 +137,7 @@ class Stage:
         events = SimpleNamespace(tell=lambda _kind, _about, news: self.news.append(news))
         services = SimpleNamespace(client=self.cluster, cache=self.cache, events=events, metrics=Metrics())
         self.arbiter = Arbiter(cast(Services, services), KEY, self.link, Relay(), self.read_last, self.link.doubt)
-        cast(Any, self.arbiter)._client = self.client
         return self.arbiter
-
-    def client(self, member: Member) -> AgentClient:
-        return cast(AgentClient, self.agents[member.name])
 
     async def read_last(self, agent: AgentClient) -> None:
         await agent.counters("")
@@ -182,6 +179,7 @@ async def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(arbiter_module, "RELAY_SECONDS", 0.0)
     monkeypatch.setattr(arbiter_module, "SWITCH_SECONDS", 0.05)
     stage = Stage()
+    monkeypatch.setattr(Member, "client", lambda member: stage.agents[member.name])
     body = server_pods.service(stage.server)
     stage.cache.see_child(SERVICES, stage.cluster.put(SERVICES, body))
     stage.pod("one")
