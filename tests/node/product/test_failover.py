@@ -90,7 +90,7 @@ class Pair:
     def outage_of_a_rollout(self) -> tuple[float, float]:
         """The same while both pods are replaced, one after the other; the idle subscriber begins afterwards."""
         busy, before = Stream(self.home, self.busy), set(self.pods())
-        self.tenant.patch("wgs", "berlin", dataPlane={"resources": {"requests": {"cpu": "11m"}}})
+        self.tenant.patch("wgs", "berlin", dataPlane={"resources": {"requests": {"memory": "32Mi"}}})
         wait_for("other pods", lambda: len(self.pods()) == 2 and not before & set(self.pods()), 120)
         wait_for("a standby", lambda: self.plane().get("standbyPods") == 1, 60)
         ended = time.time()

@@ -109,7 +109,7 @@ def test_no_live_session_is_lost_by_a_rolling_upgrade(tenant: Tenant, home: Site
         time.sleep(BASELINE)
         before, began, old = pods(tenant), time.time(), active(tenant)
         # What an upgrade of the operator changes, the image, is not there twice here; this makes the same rollout.
-        tenant.patch("wgs", "berlin", dataPlane={"resources": {"requests": {"cpu": "11m"}}})
+        tenant.patch("wgs", "berlin", dataPlane={"resources": {"requests": {"memory": "32Mi"}}})
         wait_for("another pod to serve", lambda: active(tenant) != old, 180)
         moved = time.time()
         wait_for("other pods", lambda: len(pods(tenant)) == 2 and not before & pods(tenant), 180)
