@@ -22,6 +22,7 @@ from aiohttp import web
 from wireguard_operator.agent import tls
 from wireguard_operator.agent.bundle import Bundle
 from wireguard_operator.agent.device import DeviceDump, DeviceGoneError, DumpedPeer
+from wireguard_operator.agent.duty import Duty
 from wireguard_operator.agent.protocol import DeltaRequest
 from wireguard_operator.agent.server import make_app
 from wireguard_operator.agent.service import Service
@@ -127,8 +128,10 @@ class SimulatedAgents:
         """Serve the bundle's server on an open listening socket."""
         device = SimulatedDevice(bundle.server)
         self._devices.append(device)
-        service = Service(device, NoStore(Path("/nonexistent")))
-        runner = web.AppRunner(make_app(service), access_log=None, handle_signals=False)
+        store = NoStore(Path("/nonexistent"))
+        service = Service(device, store)
+        app = make_app(service, Duty(service, store, None, None))
+        runner = web.AppRunner(app, access_log=None, handle_signals=False)
         self._runners.append(runner)
         await runner.setup()
         await web.SockSite(runner, listener, ssl_context=tls.server_context(bundle)).start()

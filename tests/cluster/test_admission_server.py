@@ -141,6 +141,8 @@ BAD = [
     ("spec.dataPlane", {"type": "Host"}, "host goes with type: Host, which needs it"),
     ("spec.dataPlane.implementation", "Hardware", 'supported values: "Auto", "Kernel", "Userspace"'),
     ("spec.dataPlane.service", {"type": "NodePort"}, "are about pods and go with type: Pod"),
+    ("spec.dataPlane.replicas", 2, "are about pods and go with type: Pod"),
+    ("spec.dataPlane", {"replicas": 3}, "less than or equal to 2"),
     ("spec.dataPlane", {"service": {"type": "ClusterIP", "nodePort": 30000}}, "nodePort goes with"),
     (
         "spec.dataPlane",
@@ -232,6 +234,7 @@ FULL_POD = {
     ],
     "image": "registry.example.net/wireguard-operator:1.0",
     "ipv6Forwarding": True,
+    "replicas": 2,
 }
 
 GOOD = [

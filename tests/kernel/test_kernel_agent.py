@@ -16,6 +16,7 @@ from wireguard_operator.agent import parts, protocol
 from wireguard_operator.agent.device import Device, DeviceError
 from wireguard_operator.agent.driver import make_device
 from wireguard_operator.agent.kernel import KernelDevice
+from wireguard_operator.agent.protocol import Role, RoleOrder
 from wireguard_operator.agent.userspace import UserspaceDevice
 
 START_SECONDS = 120.0
@@ -61,6 +62,45 @@ async def test_the_kernel_carries_the_packets_where_it_can_and_a_restart_is_not_
     assert agent.interface in lab.server.run("ip", "-o", "link", "show", "type", "wireguard")
     agent.stop()
     assert lab.server.run("ip", "-o", "link", "show", "type", "wireguard") == ""
+
+
+async def test_a_standby_is_silent_until_it_is_ordered_to_serve_and_again_afterwards(lab: Lab) -> None:
+    agent = lab.make_agent()
+    agent.start("--role", "standby", driver="kernel")
+    await answer(agent)
+    client = lab.make_client()
+    await agent.put(lab.snapshot(client.peer, *make_peers(3)))
+    lab.client.run("nft", "-f", "-", input=COUNT)
+    client.connect()
+    assert not lab.client.ping("10.8.0.1", 3)
+    assert "packets 0 bytes 0" in lab.client.run("nft", "list", "counters")
+    await order(agent, 1, Role.ACTIVE)
+    client.forget()
+    await lab.reach(seconds=60)
+    _, body = await agent.request("GET", protocol.ENDPOINTS_PATH)
+    seen = protocol.decode(protocol.Endpoints, body).seen[client.keys.public]
+    assert seen.endpoint.startswith("192.0.2.2:")
+    assert seen.sessions
+    await order(agent, 2, Role.STANDBY)
+    assert not lab.client.ping("10.8.0.1", 3)
+
+    async def counters() -> set[int]:
+        return {peer.rx_bytes + peer.last_handshake for peer in (await agent.counters()).peers}
+
+    assert await eventually(counters, lambda found: found == {0}, seconds=60) == {0}, "no session lasts"
+    agent.stop()
+
+
+COUNT = """table inet count {
+  counter came {}
+  chain in { type filter hook prerouting priority -400; udp sport 51820 counter name came; }
+}
+"""
+
+
+async def order(agent: Agent, term: int, role: Role) -> None:
+    code, body = await agent.request("PUT", protocol.ROLE_PATH, RoleOrder(term, role))
+    assert code == 200, body
 
 
 async def test_an_agent_says_what_to_do_about_a_kernel_without_wireguard(no_module: None, lab: Lab) -> None:

@@ -51,9 +51,13 @@ class Tenant:
     def patch(self, kind: str, name: str, **spec: Any) -> None:
         self.kubectl("patch", kind, name, "--type=merge", "-p", json.dumps({"spec": spec}))
 
-    def serve(self, name: str = "berlin", **spec: Any) -> None:
+    def serve(self, name: str = "berlin", replicas: int = 1, policy: str = "Cluster", **spec: Any) -> None:
         """A server in pods that subscribers reach by a port of the node."""
-        plane = {"type": "Pod", "service": {"type": "NodePort", "nodePort": self._node_port}}
+        service = {"type": "NodePort", "nodePort": self._node_port, "externalTrafficPolicy": policy}
+        plane: dict[str, Any] = {"type": "Pod", "replicas": replicas, "service": service}
+        if replicas > 1:
+            # As a provider would: or a pod that starts takes the CPU from the one that serves.
+            plane["resources"] = {"requests": {"cpu": "250m"}}
         base = {"endpoint": {"host": self.cluster.node_address()}, "networks": ["10.8.0.0/24"], "dataPlane": plane}
         self.apply("WireGuardServer", name, **base | spec)
 

@@ -38,6 +38,11 @@ in each of watchNamespaces.
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch]
+# Which of a server's pods serves (dataPlane.replicas): watch, since it has to be noticed at once when one goes; patch, for
+# the labels by which the Service selects one of them.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, patch]
 # A node that is drained waits until another pod serves.
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]

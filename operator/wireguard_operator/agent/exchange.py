@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from . import parts, protocol
 from .device import DeviceError
+from .duty import Duty, OutdatedOrderError
 from .service import ConflictError, InvalidRequestError, Service
 from .store import StoreError
 
@@ -28,14 +29,19 @@ Reply = tuple[int, bytes]
 class Exchange:
     """Answers questions."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, duty: Duty) -> None:
         self._service = service
+        self._duty = duty
         self._assembly = parts.Assembly()
         self._answers = {
             ("GET", protocol.STATUS_PATH): self._status,
             ("PUT", protocol.STATE_PATH): self._state,
             ("POST", protocol.DELTA_PATH): self._delta,
             ("GET", protocol.COUNTERS_PATH): self._counters,
+            ("GET", protocol.ENDPOINTS_PATH): self._endpoints,
+            ("PUT", protocol.ENDPOINTS_PATH): self._expect,
+            ("GET", protocol.ROLE_PATH): self._standing,
+            ("PUT", protocol.ROLE_PATH): self._order,
         }
 
     async def answer(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> Reply:
@@ -84,6 +90,21 @@ class Exchange:
     async def _counters(self, query: Mapping[str, str], _body: bytes) -> Reply:
         page = await self._service.counters(query.get("cursor"), more=query.get("more") == "true")
         return 200, protocol.encode(page)
+
+    async def _endpoints(self, query: Mapping[str, str], _body: bytes) -> Reply:
+        return 200, protocol.encode(await self._duty.endpoints(query.get("cursor", "")))
+
+    async def _expect(self, _query: Mapping[str, str], body: bytes) -> Reply:
+        return 200, protocol.encode(await self._duty.expect(_decode(protocol.Endpoints, body)))
+
+    async def _standing(self, _query: Mapping[str, str], _body: bytes) -> Reply:
+        return 200, protocol.encode(self._duty.standing())
+
+    async def _order(self, _query: Mapping[str, str], body: bytes) -> Reply:
+        try:
+            return 200, protocol.encode(await self._duty.order(_decode(protocol.RoleOrder, body)))
+        except OutdatedOrderError:
+            return 409, protocol.encode(self._duty.standing())
 
 
 def refusal(status: int, message: str) -> Reply:

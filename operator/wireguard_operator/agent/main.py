@@ -24,10 +24,13 @@ from . import daemon, driver, forwarding, listening, notify, tls
 from .bundle import Bundle, from_directory
 from .device import DeviceError
 from .dial import Dialer
+from .duty import Duty
 from .exchange import Exchange
 from .firewall.guard import Firewall
+from .firewall.port import Port
 from .identity import Identity
 from .names import interface_name
+from .protocol import Role
 from .server import make_app
 from .service import Service
 from .store import STATE_DIRECTORY, Store, StoreError
@@ -76,6 +79,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where this wireguard-go makes its sockets, a constant of its build; default: %(default)s",
     )
     parser.add_argument(
+        "--role",
+        choices=("none", *Role),
+        default="none",
+        help="in a pod: active serves at once, standby when the controller says so, as with several pods of one server;"
+        " default: %(default)s",
+    )
+    parser.add_argument(
         "--on-exit", choices=("keep", "remove"), default="keep", help="the tunnels, on a clean stop; default: keep"
     )
 
@@ -117,22 +127,26 @@ async def _main(args: argparse.Namespace) -> None:
     if listener is None and not bundle.controller:
         raise StartError("the bundle names neither where to listen nor a controller to dial; make a new one")
     warnings = forwarding.enable()
-    service = Service(device, store, Firewall(args.interface), warnings)
+    port = Port(args.interface) if args.role != "none" else None
+    service = Service(device, store, Firewall(args.interface), warnings, port)
+    duty = Duty(service, store, port, Role(args.role) if port is not None else None)
     runner = web.AppRunner(
-        make_app(service),
+        make_app(service, duty),
         access_log_format='%a "%r" %s %b bytes %Tf s',
         handle_signals=False,
         shutdown_timeout=SHUTDOWN_SECONDS,
     )
+    tasks: list[asyncio.Task[None]] = []
     try:
+        await duty.begin()
         await service.restore(args.boot)
-        work = [service.supervise(), identity.keep()]
+        work = [service.supervise(), duty.attend(), identity.keep()]
         if listener is not None:
             await runner.setup()
             await web.SockSite(runner, listener, ssl_context=identity.context).start()
             logger.info("agent of %s serves %s on %s", bundle.server, args.interface, listener.getsockname())
         else:
-            work.append(Dialer(identity, Exchange(service)).run())
+            work.append(Dialer(identity, Exchange(service, duty)).run())
             logger.info("agent of %s serves %s and dials %s", bundle.server, args.interface, bundle.controller)
         tasks = [asyncio.create_task(part) for part in work]
         for task in tasks:  # none ends by itself unless something is wrong
@@ -141,6 +155,8 @@ async def _main(args: argparse.Namespace) -> None:
         notify.tell("READY=1")
         await stop.wait()
         notify.tell("STOPPING=1")
+        if not any(task.done() for task in tasks):
+            await duty.relieved()
         logger.info("stopping; the tunnels %s", "stay" if args.on_exit == "keep" else "go")
         for task in reversed(tasks):
             task.cancel()
@@ -149,6 +165,7 @@ async def _main(args: argparse.Namespace) -> None:
     finally:
         await runner.cleanup()
         await service.close(remove=args.on_exit == "remove")
+        await duty.close(remove=args.on_exit == "remove")
         store.close()
 
 

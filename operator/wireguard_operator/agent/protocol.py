@@ -8,6 +8,11 @@ POST      ``/v1/delta``       ``DeltaRequest`` → ``Ack``; 409 with ``AgentStat
                               what the agent holds: the controller then sends a snapshot
 GET       ``/v1/counters``    ``?cursor=`` → ``CountersPage`` with the peers that changed since; with
                               ``&more=true`` the next page, without another look at the device
+GET       ``/v1/endpoints``   ``?cursor=`` → ``Endpoints`` with the peers whose session or place changed since
+PUT       ``/v1/endpoints``   ``Endpoints`` of another agent's device → ``Standing``; who was seen there and has no
+                              session here is made to shake hands
+GET       ``/v1/role``        ``Standing``, at once whatever else is under way
+PUT       ``/v1/role``        ``RoleOrder`` → ``Standing``; 409 with ``Standing`` when a later order came first
 ========  ==================  ==========================================================================
 
 Bodies may be compressed (``Content-Encoding: gzip``); answers are where the client accepts it.
@@ -19,6 +24,7 @@ the device refuses is reported in ``Ack.errors``; the others are applied all the
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -29,6 +35,8 @@ STATUS_PATH = "/v1/status"
 STATE_PATH = "/v1/state"
 DELTA_PATH = "/v1/delta"
 COUNTERS_PATH = "/v1/counters"
+ENDPOINTS_PATH = "/v1/endpoints"
+ROLE_PATH = "/v1/role"
 
 PAGE_PEERS = 2000
 """Peers in one page of counters: some 300 kB, read in a few milliseconds."""
@@ -153,6 +161,61 @@ class CountersPage:
     """The agent's clock, Unix seconds: the age of a handshake is told by the clock that saw it."""
     more: bool = False
     """There is a next page already."""
+
+
+class Role(StrEnum):
+    """What an agent of a server with several pods is."""
+
+    ACTIVE = "active"
+    """Serves the subscribers."""
+    STANDBY = "standby"
+    """Has everything on its device and answers nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleOrder:
+    """What the agent is from now on. ``term`` grows with each change of the active agent and never shrinks."""
+
+    term: int
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an agent stands; asked for twice a second, so it costs nothing."""
+
+    term: int
+    """Of the last order; 0 before the first."""
+    role: Role | None
+    """None for an agent that is told of no roles, as on a host."""
+    serves: bool
+    """Whether subscribers are answered. A former active agent that starts waits to be told before it does."""
+    applied: Applied | None
+    """As in ``AgentStatus``."""
+    heard: int = 0
+    """Senders of data packets that came since this agent began to serve."""
+    stopping: bool = False
+    """The agent was told to end, and serves on until another one does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Where a peer was, and by which sessions it can be recognised."""
+
+    endpoint: str
+    last_handshake: int
+    """Unix seconds."""
+    sessions: tuple[int, ...] = ()
+    """Indexes that the peer's data packets carry; they change with each handshake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Peers that have a session, by public key."""
+
+    seen: dict[str, Seen]
+    cursor: str = ""
+    """To be passed next time; only in answers."""
 
 
 T = TypeVar("T")

@@ -7,6 +7,7 @@ import logging
 from aiohttp import web
 
 from . import protocol, tls
+from .duty import Duty
 from .exchange import Exchange, Reply, refusal
 from .service import Service
 
@@ -19,10 +20,10 @@ COMPRESSED_BYTES = 1024
 """Answers of that size are compressed."""
 
 
-def make_app(service: Service) -> web.Application:
+def make_app(service: Service, duty: Duty) -> web.Application:
     """The application; it must be served over ``tls.server_context``, or it answers 403 to everybody."""
     app = web.Application(client_max_size=MAX_BODY_BYTES)
-    app[EXCHANGE] = Exchange(service)
+    app[EXCHANGE] = Exchange(service, duty)
     app.router.add_route("*", "/{path:.*}", _answer)
     return app
 

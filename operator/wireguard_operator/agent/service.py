@@ -11,7 +11,7 @@ import asyncio
 import ipaddress
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from .. import __version__
@@ -21,6 +21,7 @@ from .boot import read as read_boot
 from .counters import ChangeLog, counters_of
 from .device import Device, DeviceDump, DeviceError, DeviceGoneError, DumpedPeer
 from .firewall.guard import Firewall
+from .firewall.port import Port
 from .protocol import PAGE_PEERS, Ack, AgentStatus, Applied, CountersPage, DeltaRequest, PeerCounters, Snapshot
 from .store import Store, StoreError
 
@@ -46,11 +47,17 @@ class Service:
     """One server's desired state and its device."""
 
     def __init__(
-        self, device: Device, store: Store, firewall: Firewall | None = None, warnings: Mapping[int, str] | None = None
+        self,
+        device: Device,
+        store: Store,
+        firewall: Firewall | None = None,
+        warnings: Mapping[int, str] | None = None,
+        port: Port | None = None,
     ) -> None:
         self._device = device
         self._store = store
         self._firewall = firewall
+        self._port = port
         self._warnings = dict(warnings or {})
         """What the host cannot do for an IP version."""
         self._lock = asyncio.Lock()
@@ -68,6 +75,12 @@ class Service:
         self._saved_endpoints: dict[str, str] = {}
         self._parted: dict[str, tuple[float, str]] = {}
         """Where peers that were taken off may still be, and until when (Unix seconds)."""
+        self._lives = 0
+        """How often all peers were put on the device anew, each time with counters from zero."""
+        self.speaks = True
+        """Whether the device may begin handshakes; a standby's must not."""
+        self.kicked: Callable[[Mapping[str, str]], None] | None = None
+        """Told of the endpoints at which a new device has called its peers."""
 
     async def restore(self, boot: Path | None = None) -> None:
         """Bring back the state that is on disk, else the one in ``boot``.
@@ -94,8 +107,10 @@ class Service:
         """Who this is. ``applied`` is None, too, while the device is not as wanted: the controller then sends all."""
         device = await self._device.identity()
         # A device that died a moment ago holds nothing, though the supervisor may not know yet.
-        applied = self._applied() if device else None
-        return AgentStatus(__version__, self._device.implementation, device, applied, self._errors(), self._limits())
+        applied = self.applied() if device else None
+        return AgentStatus(
+            __version__, self._device.implementation, self._life(device), applied, self._errors(), self._limits()
+        )
 
     async def snapshot(self, request: Snapshot) -> Ack:
         """Make the device so. Raises InvalidRequestError, StoreError (nothing changed then), DeviceError."""
@@ -115,7 +130,7 @@ class Service:
         if request.interface is not None:
             _require_valid(request.interface)
         async with self._lock:
-            if self._state is None or self._applied() != request.base:
+            if self._state is None or self.applied() != request.base:
                 raise ConflictError
             delta = Delta(request.interface, request.upsert, request.remove)
             undo = _inverse(self._state, delta)
@@ -152,7 +167,71 @@ class Service:
                     return CountersPage("", "", (), time.time())  # before the first snapshot there need not be one
                 self._observe(dump)
             next_cursor, peers, is_more = self._changes.since(cursor, PAGE_PEERS)
-            return CountersPage(self._observed, next_cursor, peers, time.time(), is_more)
+            return CountersPage(self._life(self._observed), next_cursor, peers, time.time(), is_more)
+
+    def applied(self) -> Applied | None:
+        """The state that is on the device; None while it is not as wanted."""
+        if self._state is None or not self._current:
+            return None
+        return Applied(self._revision, self._state.digest)
+
+    async def observe(self) -> DeviceDump:
+        """Look at the device. Raises DeviceError."""
+        async with self._lock:
+            dump = await self._device.dump()
+            self._observe(dump)
+            return dump
+
+    async def save_endpoints(self) -> None:
+        """Keep on disk where peers are, for the next start. Raises StoreError."""
+        if self._endpoints != self._saved_endpoints:
+            endpoints = dict(self._endpoints)
+            await asyncio.to_thread(self._store.save_endpoints, endpoints)
+            self._saved_endpoints = endpoints
+
+    def last_endpoints(self) -> dict[str, str]:
+        """Where the peers that had a session on this device, or on its last life, are."""
+        return dict(self._endpoints)
+
+    async def call(self, endpoints: Mapping[str, str], again: Iterable[str]) -> None:
+        """Begin a handshake with peers that have no session here; ``again``: so that it does begin. Raises DeviceError.
+
+        WireGuard sends a peer no second initiation within five seconds of the first; put on the device anew, it is
+        another peer.
+        """
+        async with self._lock:
+            if self._admission is None:
+                return
+            there = {key: self._admission.peers[key] for key in endpoints if key in self._admission.peers}
+            if anew := [there[key] for key in again if key in there]:
+                dump = await self._device.dump()
+                anew = [peer for peer in anew if not _has_session(dump.peers.get(peer.public_key))]
+                await self._device.apply(anew, [peer.public_key for peer in anew])
+            await self._device.kick({key: endpoints[key] for key in there if key not in self._unguarded()})
+
+    async def greet(self, endpoints: Collection[str]) -> None:
+        """Send an empty packet to those at these endpoints that have a session. Raises DeviceError."""
+        async with self._lock:
+            peers = (await self._device.dump()).peers.items()
+            there = {key: peer.endpoint for key, peer in peers if peer.endpoint in endpoints and peer.last_handshake}
+            await self._device.kick({key: endpoint for key, endpoint in there.items() if endpoint})
+
+    async def start_over(self) -> None:
+        """End all sessions, and have all counters start from zero. Raises DeviceError."""
+        async with self._lock:
+            self._endpoints.clear()
+            self._parted.clear()
+            if self._state is None:
+                return
+            self._lives += 1
+            self._changes = ChangeLog()
+            self._current = False
+            try:
+                dump = await self._device.dump()
+                await self._device.apply([], list(dump.peers))
+            except DeviceGoneError:
+                pass  # then there are no sessions
+            await self._reconcile()
 
     async def supervise(self) -> None:
         """Bring the device back when it dies, retry what failed, look after it every minute. Runs until cancelled."""
@@ -176,7 +255,7 @@ class Service:
                     except DeviceError:
                         self._current = False
                         raise
-                await self._save_endpoints()
+                await self.save_endpoints()
             except (DeviceError, StoreError) as error:
                 failures += 1
                 logger.error("the device is not as wanted: %s", error)
@@ -191,7 +270,7 @@ class Service:
         async with self._lock:
             try:
                 self._observe(await self._device.dump())
-                await self._save_endpoints()
+                await self.save_endpoints()
             except DeviceGoneError:
                 pass  # there has been no snapshot yet, or nobody to ask
             except (DeviceError, StoreError) as error:
@@ -200,22 +279,21 @@ class Service:
             if remove and self._firewall is not None:
                 await self._firewall.remove()
 
-    def _applied(self) -> Applied | None:
-        if self._state is None or not self._current:
-            return None
-        return Applied(self._revision, self._state.digest)
-
     def _hold(self, state: DesiredState) -> None:
         self._state = state
         self._admission = Admission(state.interface, state.peers.values())
 
     async def _ack(self, final: tuple[PeerCounters, ...]) -> Ack:
-        applied = self._applied()
+        applied = self.applied()
         assert applied is not None  # noqa: S101 - follows from success
         errors = self._errors()
         if errors:
             logger.warning("%d peers are not as wanted; the first is %s: %s", len(errors), *next(iter(errors.items())))
-        return Ack(applied, await self._device.identity(), errors, final)
+        return Ack(applied, self._life(await self._device.identity()), errors, final)
+
+    def _life(self, device: str) -> str:
+        """Where counters start from zero without a new device, the life gets another name all the same."""
+        return f"{device}/{self._lives}" if device and self._lives else device
 
     def _errors(self) -> dict[str, str]:
         return {
@@ -242,6 +320,8 @@ class Service:
         """
         state, admission = self._state, self._admission
         assert state is not None and admission is not None  # noqa: S101 - the callers look
+        if self._port is not None:
+            await self._port.ensure(state.interface.listen_port)  # a standby's is closed before there is a device
         await self._device.ensure(state.interface)
         dump = await self._device.dump()
         self._observe(dump)
@@ -255,8 +335,10 @@ class Service:
         await self._apply(upsert, remove)
         new = {peer.public_key for peer in upsert} - dump.peers.keys() - self._refused.keys()
         back = {key: self._endpoints[key] for key in new & self._endpoints.keys()}
-        if back:
+        if back and self.speaks:
             await self._device.kick(back)
+            if self.kicked is not None:
+                self.kicked(back)
         self._current = True
         return tuple(counters_of(dump.peers[key]) for key in remove)
 
@@ -302,7 +384,8 @@ class Service:
         self._changes.forget(remove)
         # A client whose session was cut believes in it for 15 s; a handshake from our side ends that at once.
         back = [peer.public_key for peer in upsert if peer.public_key not in self._refused]
-        if known := {key: self._parted.pop(key)[1] for key in back if key in self._parted}:
+        known = {key: self._parted.pop(key)[1] for key in back if key in self._parted}
+        if known and self.speaks:
             await self._device.kick(known)
         if self._firewall is not None:
             await self._firewall.settle()
@@ -324,12 +407,6 @@ class Service:
             elif peer.last_handshake:
                 self._endpoints.pop(key, None)
 
-    async def _save_endpoints(self) -> None:
-        if self._endpoints != self._saved_endpoints:
-            endpoints = dict(self._endpoints)
-            await asyncio.to_thread(self._store.save_endpoints, endpoints)
-            self._saved_endpoints = endpoints
-
     async def _lost_within(self, seconds: float) -> bool:
         try:
             async with asyncio.timeout(seconds):
@@ -342,6 +419,10 @@ class Service:
 def _require_valid(interface: Interface) -> None:
     if problem := interface_problem(interface):
         raise InvalidRequestError(problem)
+
+
+def _has_session(found: DumpedPeer | None) -> bool:
+    return found is None or bool(found.last_handshake)
 
 
 def _same(peer: DevicePeer, found: DumpedPeer | None) -> bool:

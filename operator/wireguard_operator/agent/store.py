@@ -29,6 +29,7 @@ STATE_FILE = "state.json"
 JOURNAL_FILE = "changes.jsonl"
 BUNDLE_FILE = "bundle.json"
 ENDPOINTS_FILE = "endpoints.json"
+ROLE_FILE = "role.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,14 @@ class Store:
         """What ``save_endpoints`` wrote last, or nothing."""
         stored = self._load(ENDPOINTS_FILE, _Endpoints)
         return stored.endpoints if stored else {}
+
+    def save_role(self, order: protocol.RoleOrder) -> None:
+        """The last order, so that an earlier one that comes late is known as such. Raises StoreError."""
+        self._replace(ROLE_FILE, protocol.encode(order))
+
+    def load_role(self) -> protocol.RoleOrder | None:
+        """The last order, or None."""
+        return self._load(ROLE_FILE, protocol.RoleOrder)
 
     def save_bundle(self, bundle: Bundle) -> None:
         """So that the next start needs no bundle; an agent that runs takes the new one, too."""

@@ -171,8 +171,9 @@ class DataPlane(Model):
             ),
             rule(
                 "self.type == 'Pod' || !(has(self.service) || has(self.resources) || has(self.nodeSelector)"
-                " || has(self.tolerations) || has(self.image))",
-                "service, resources, nodeSelector, tolerations and image are about pods and go with type: Pod",
+                " || has(self.tolerations) || has(self.image) || has(self.replicas))",
+                "service, resources, nodeSelector, tolerations, image and replicas are about pods and go with"
+                " type: Pod",
             ),
         )
     )
@@ -184,6 +185,9 @@ class DataPlane(Model):
     On hosts the agent's option --driver says it."""
     host: HostDataPlane | None = None
     """Settings of type Host."""
+    replicas: Annotated[int | None, Field(ge=1, le=2)] = None
+    """Pods. With 2 one serves and the other stands by with everything on its device, and takes over within a second or
+    two when the first one or its node goes. Default 1."""
     service: ServiceSettings = ServiceSettings()
     """How subscribers reach the pods."""
     resources: Resources = Resources()
@@ -197,3 +201,8 @@ class DataPlane(Model):
     ipv6_forwarding: Annotated[bool, Field(alias="ipv6Forwarding")] = False
     """Ask the kubelet for the sysctl net.ipv6.conf.all.forwarding, without which a pod forwards no IPv6. Nodes must
     allow it (kubelet: allowedUnsafeSysctls)."""
+
+    @property
+    def is_replicated(self) -> bool:
+        """Whether a pod stands by."""
+        return (self.replicas or 1) > 1

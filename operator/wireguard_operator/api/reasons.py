@@ -55,12 +55,14 @@ class Reason(StrEnum):
     POD_NOT_READY = "PodNotReady"
     PODS_REFUSED = "PodsRefused"
     FORWARDING_OFF = "ForwardingOff"
+    NO_STANDBY = "NoStandby"
     WAITING_FOR_PEERS = "WaitingForPeers"
     ADMITTED = "Admitted"
     MOVED = "Moved"
     KEYS_ROTATED = "KeysRotated"
     FINAL_USAGE = "FinalUsage"
     AGENT_CONNECTED = "AgentConnected"
+    TAKEN_OVER = "TakenOver"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,10 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "the agent's network does not forward: subscribers reach the server alone",
         "the sysctl that the message names, on the host, or `spec.dataPlane.ipv6Forwarding` for pods",
     ),
+    Reason.NO_STANDBY: Explanation(
+        "the server has two replicas and no pod that could take over: subscribers are served, by one pod alone",
+        "see the message and the pods; a new pod takes a few seconds",
+    ),
     Reason.WAITING_FOR_PEERS: Explanation(
         "the server is being deleted and waits for the peers that the message counts; they are served until then",
         "delete or move them",
@@ -198,6 +204,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.KEYS_ROTATED: Explanation("event: new keys were made"),
     Reason.FINAL_USAGE: Explanation("event: the peer was deleted; the message has its traffic totals"),
     Reason.AGENT_CONNECTED: Explanation("event: the agent answers again"),
+    Reason.TAKEN_OVER: Explanation("event: another pod of the server serves its subscribers; the message says why"),
 }
 
 

@@ -199,6 +199,10 @@ class DataPlaneStatus(Model):
     """Version of the agent."""
     revision: int | None = None
     """Revision of the desired state that is on the device."""
+    active_pod: str | None = None
+    """With two replicas: the pod that serves."""
+    standby_pods: int | None = None
+    """With two replicas: the pods that could take over at once."""
 
 
 class ServerStatus(Model):

@@ -46,6 +46,11 @@ class Supervisor:
             self._pipeline(server).server_changed()
             self._services.placer.wake()
 
+    def pods_changed(self, server: Key) -> None:
+        """See ``cache.Listener``."""
+        if self._services is not None:
+            self._pipeline(server).pods_changed()
+
     def peer_changed(self, server: Key, peer: Key) -> None:
         """See ``cache.Listener``."""
         if self._services is not None:

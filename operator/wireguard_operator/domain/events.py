@@ -13,6 +13,7 @@ from ..api.peer import PeerPhase, PeerStatus, Traffic
 from ..api.reasons import Reason, is_lasting
 from ..api.server import ServerStatus
 from .conditions import find
+from .succession import Cause, Change
 
 _OFF = {PeerPhase.DISABLED, PeerPhase.SUSPENDED, PeerPhase.EXPIRED}
 _ON = {PeerPhase.ACTIVE, PeerPhase.INACTIVE}
@@ -63,6 +64,19 @@ def of_server(before: ServerStatus, after: ServerStatus) -> list[News]:
             )
         )
     return news
+
+
+def taken_over(change: Change) -> News:
+    """Another pod serves."""
+    why = {
+        Cause.FIRST: "there was none before",
+        Cause.PLANNED: "the former one is being deleted",
+        Cause.GONE: "the former one is gone",
+        Cause.SILENT: "the agent of the former one does not answer",
+        Cause.COUNTED: "the number of the term was behind",
+    }[change.cause]
+    warning = change.cause in (Cause.GONE, Cause.SILENT)
+    return News(Reason.TAKEN_OVER, f"pod {change.seat.pod} serves from term {change.seat.term} on: {why}", warning)
 
 
 def farewell(traffic: Traffic) -> News:

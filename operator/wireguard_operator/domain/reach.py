@@ -49,6 +49,12 @@ def listen_of(url: str) -> str:
     return endpoint(parts.hostname or "", parts.port or DEFAULT_AGENT_PORT)
 
 
+def pod_url(pod: Mapping[str, Any]) -> str | None:
+    """Where the controller reaches the agent of one pod; None before it has an address."""
+    address = pod.get("status", {}).get("podIP")
+    return f"https://{endpoint(address, AGENT_PORT)}" if address else None
+
+
 def _port(server: WireGuardServer, service: Service | None) -> int:
     if service is not None:
         entry = service["spec"]["ports"][0]

@@ -14,6 +14,7 @@ from typing import Any
 from ..api.data_plane import Implementation, ServiceType
 from ..api.server import WireGuardServer
 from .secrets import MANAGED_BY, MANAGER, SERVER_LABEL, agent_secret_of, boot_secret_name, owner_reference
+from .succession import POD_LABEL, TERM_ANNOTATION, Seat
 
 AGENT_PORT = 8443
 BOOT_PARTS = 16
@@ -22,7 +23,12 @@ BOOT_PARTS = 16
 IDENTITY_DIRECTORY, BOOT_DIRECTORY = "/etc/wireguard-operator/identity", "/etc/wireguard-operator/boot"
 STATE_DIRECTORY = "/var/lib/wireguard-operator"
 
+MIN_READY_SECONDS = 5
+"""For which a pod is ready before another one may go for it."""
+
 Object = dict[str, Any]
+
+_REPLICATED = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
 
 
 def short_name(server: str, suffix: str = "") -> str:
@@ -44,7 +50,12 @@ def labels(server: str) -> dict[str, str]:
 
 
 def deployment(server: WireGuardServer, image: str) -> Object:
-    """The pods. Recreate: two pods with one key would take turns in hearing each subscriber."""
+    """The pods.
+
+    Recreate: two pods with one key would take turns in hearing each subscriber. With two replicas one of them is
+    silent, and a pod goes only when the next one has everything: an agent listens, which makes its pod ready, once its
+    device is as the boot Secrets say, and is given some seconds more to be brought up to date.
+    """
     plane, name = server.spec.data_plane, server.metadata.name
     pod: Object = {
         "automountServiceAccountToken": False,
@@ -60,18 +71,22 @@ def deployment(server: WireGuardServer, image: str) -> Object:
         pod["nodeSelector"] = dict(plane.node_selector)
     if plane.tolerations:
         pod["tolerations"] = [toleration.to_wire() for toleration in plane.tolerations]
-    spec = {
-        "replicas": 1 if server.spec.enabled else 0,
+    if plane.is_replicated:
+        pod["affinity"] = {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [_apart(name)]}}
+    spec: Object = {
+        "replicas": (plane.replicas or 1) if server.spec.enabled else 0,
         "revisionHistoryLimit": 2,
-        "strategy": {"type": "Recreate"},
+        "strategy": _REPLICATED if plane.is_replicated else {"type": "Recreate"},
         "selector": {"matchLabels": _selector(name)},
         "template": {"metadata": {"labels": labels(name)}, "spec": pod},
     }
+    if plane.is_replicated:
+        spec["minReadySeconds"] = MIN_READY_SECONDS
     return _child(server, "apps/v1", "Deployment", short_name(name), spec)
 
 
-def service(server: WireGuardServer) -> Object:
-    """What subscribers reach: UDP."""
+def service(server: WireGuardServer, seat: Seat | None = None) -> Object:
+    """What subscribers reach: UDP. With two replicas that is the pod that ``seat`` names."""
     settings, spec = server.spec.data_plane.service, server.spec
     port: Object = {
         "name": "wireguard",
@@ -83,7 +98,11 @@ def service(server: WireGuardServer) -> Object:
         port["port"] = spec.endpoint.port
     if settings.node_port is not None:
         port["nodePort"] = settings.node_port
-    body: Object = {"type": settings.type.value, "selector": _selector(server.metadata.name), "ports": [port]}
+    selector, annotations = _selector(server.metadata.name), dict(settings.annotations)
+    if seat is not None and server.spec.data_plane.is_replicated:
+        selector[POD_LABEL] = seat.pod
+        annotations[TERM_ANNOTATION] = str(seat.term)
+    body: Object = {"type": settings.type.value, "selector": selector, "ports": [port]}
     if settings.external_traffic_policy is not None:
         body["externalTrafficPolicy"] = settings.external_traffic_policy.value
     if settings.load_balancer_class is not None:
@@ -91,8 +110,8 @@ def service(server: WireGuardServer) -> Object:
     if settings.load_balancer_source_ranges:
         body["loadBalancerSourceRanges"] = list(settings.load_balancer_source_ranges)
     child = _child(server, "v1", "Service", short_name(server.metadata.name), body)
-    if settings.annotations:
-        child["metadata"]["annotations"] = dict(settings.annotations)
+    if annotations:
+        child["metadata"]["annotations"] = annotations
     return child
 
 
@@ -163,6 +182,7 @@ def _container(server: WireGuardServer, image: str) -> Object:
             f"--listen=[::]:{AGENT_PORT}",
             "--on-exit=remove",
             f"--driver={implementation.value.lower()}",
+            f"--role={'standby' if server.spec.data_plane.is_replicated else 'active'}",
         ],
         "ports": [
             {"name": "wireguard", "containerPort": server.spec.listen_port, "protocol": "UDP"},
@@ -217,6 +237,12 @@ def _needs_tun(server: WireGuardServer) -> bool:
 
 def _item(part: int) -> Object:
     return {"key": "part", "path": f"part-{part}"}
+
+
+def _apart(server: str) -> Object:
+    """Rather not on one node, so that both do not go with it; where there is only one, both are there."""
+    term = {"labelSelector": {"matchLabels": _selector(server)}, "topologyKey": "kubernetes.io/hostname"}
+    return {"weight": 100, "podAffinityTerm": term}
 
 
 def _selector(server: str) -> dict[str, str]:

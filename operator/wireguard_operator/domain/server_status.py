@@ -34,6 +34,8 @@ class ServerFacts:
     """Why there are no pods as there should be."""
     warnings: tuple[str, ...] = ()
     """What keeps the server from serving all that one would expect."""
+    standby_problem: Problem | None = None
+    """Why no pod could take over, where one should."""
     network_problem: Problem | None = None
     key_problem: Problem | None = None
     room_problem: Problem | None = None
@@ -108,9 +110,15 @@ def _phase(server: WireGuardServer, facts: ServerFacts) -> ServerPhase:
 
 def _findings(server: WireGuardServer, facts: ServerFacts) -> list[Finding]:
     steps = _steps(facts)
-    degraded = [Finding(ConditionType.DEGRADED, True, Reason.FORWARDING_OFF, "; ".join(facts.warnings))]
-    lacks = degraded if facts.warnings else []
-    return [*steps, _available(server, facts), *lacks, *with_summary(_ready(server, facts, steps))]
+    return [*steps, _available(server, facts), *_lacks(facts), *with_summary(_ready(server, facts, steps))]
+
+
+def _lacks(facts: ServerFacts) -> list[Finding]:
+    """What a server that serves does not have; of several the one that concerns most subscribers gives the reason."""
+    found = [Problem(Reason.FORWARDING_OFF, "; ".join(facts.warnings))] if facts.warnings else []
+    found += [facts.standby_problem] if facts.standby_problem is not None else []
+    text = "; ".join(problem.message for problem in found)
+    return [Finding(ConditionType.DEGRADED, True, found[0].reason, text)] if found else []
 
 
 def _steps(facts: ServerFacts) -> list[Finding]:

@@ -33,6 +33,7 @@ BLOCKS = ResourceType(GROUP, VERSION, "wireguardaddressblocks")
 NAMESPACES = ResourceType("", "v1", "namespaces")
 SECRETS = ResourceType("", "v1", "secrets")
 SERVICES = ResourceType("", "v1", "services")
+PODS = ResourceType("", "v1", "pods")
 DEPLOYMENTS = ResourceType("apps", "v1", "deployments")
 DISRUPTION_BUDGETS = ResourceType("policy", "v1", "poddisruptionbudgets")
 NETWORK_POLICIES = ResourceType("networking.k8s.io", "v1", "networkpolicies")
@@ -42,11 +43,12 @@ TOKEN_REVIEWS = ResourceType("authentication.k8s.io", "v1", "tokenreviews")
 SELF_REVIEWS = ResourceType("authentication.k8s.io", "v1", "selfsubjectreviews")
 ACCESS_REVIEWS = ResourceType("authorization.k8s.io", "v1", "subjectaccessreviews")
 EVENTS = ResourceType("events.k8s.io", "v1", "events")
-TOKEN_REVIEWS = ResourceType("authentication.k8s.io", "v1", "tokenreviews")
-SELF_REVIEWS = ResourceType("authentication.k8s.io", "v1", "selfsubjectreviews")
 
 CHILDREN = (SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, NETWORK_POLICIES)
 """What is made for servers of type Pod, beside Secrets."""
+
+OBSERVED = (*CHILDREN, PODS)
+"""What is watched of that: pods are made by a Deployment."""
 
 
 def token_requests(service_account: str) -> ResourceType:

@@ -51,6 +51,7 @@ SERVED = f"""
 events.k8s.io/events: create get patch
 apps/deployments: get list watch create patch
 /services: get list watch create patch
+/pods: get list watch patch
 policy/poddisruptionbudgets: get list watch create patch
 networking.k8s.io/networkpolicies: get list watch create patch
 """
@@ -66,7 +67,7 @@ NEVER = f"""
 {WG}/wireguardpeers: create update patch delete deletecollection
 {WG}/wireguardaddressblocks: delete deletecollection patch
 /secrets: patch deletecollection
-/pods: create delete patch update
+/pods: create delete update
 /pods/exec: create get
 /pods/ephemeralcontainers: patch update
 /pods/log: get

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.node.cluster import OPERATOR, Cluster
+from tests.node.outage import Stream, longest_gap, patience
 from tests.node.outside import Site, Subscriber
 from tests.node.pods import make_pod
 from tests.node.tenant import Tenant, wait_until_all_are_gone
@@ -128,6 +129,27 @@ def test_a_killed_pod_comes_back_and_serves_its_peers_with_the_controller_away(
     replicas(connected.cluster, 2)
     connected.patch("wgp", "alice", enabled=False)
     wait_for("the new controllers to obey", lambda: not subscriber.ping(seconds=0.3), 60)
+
+
+@pytest.mark.timeout(240)
+def test_a_pod_that_is_alone_and_new_is_told_where_its_peers_are(
+    connected: Tenant, subscriber: Subscriber, home: Site
+) -> None:
+    # The controller has seen it there; it looks every 30 s.
+    wait_for("the peer to be online", lambda: connected.status("wgp", "alice").get("online"), 60)
+    busy, old = Stream(home, subscriber), connected.pod()
+    time.sleep(1)
+    connected.kubectl("delete", "pod", old, "--grace-period=0", "--force", "--wait=false")
+    wait_for("a new pod", lambda: connected.pod() != old)
+    connected.wait_ready("pod", connected.pod())
+    began = time.time()
+    time.sleep(10 * patience())
+    ended = time.time()
+    moments = busy.end()
+    gap = longest_gap(moments, busy.began, ended)
+    late = next((moment for moment in moments if moment > began), ended) - began
+    print(f"\none pod, killed: {gap:.1f} s without an answer, {late:.1f} s of it after the new pod was ready")
+    assert late < 5 * patience(), "WireGuard's own timers take 15 s"
 
 
 @pytest.mark.timeout(240)

@@ -27,7 +27,12 @@ async def load(text: str, *, check: bool = False) -> None:
 
 async def listing(interface: str) -> str | None:
     """The table of an interface in nft's JSON, without counters; None when there is no table."""
-    code, output, _ = await _run("-j", "-s", "list", "table", "inet", table_name(interface))
+    return await list_table(table_name(interface))
+
+
+async def list_table(name: str) -> str | None:
+    """A table of ours in nft's JSON, without counters; None when there is no such table."""
+    code, output, _ = await _run("-j", "-s", "list", "table", "inet", name)
     return output if code == 0 else None
 
 

@@ -13,7 +13,16 @@ from typing import ClassVar, TypeVar
 import aiohttp
 
 from ...agent import protocol
-from ...agent.protocol import Ack, AgentStatus, CountersPage, DeltaRequest, PartReply
+from ...agent.protocol import (
+    Ack,
+    AgentStatus,
+    CountersPage,
+    DeltaRequest,
+    Endpoints,
+    PartReply,
+    RoleOrder,
+    Standing,
+)
 from ...api.reasons import Reason
 from ...domain.certificates import Certificate
 from ..metrics.process import AgentOutcome, Metrics, Operation
@@ -21,6 +30,10 @@ from ..metrics.process import AgentOutcome, Metrics, Operation
 T = TypeVar("T")
 
 TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
+QUICK = aiohttp.ClientTimeout(total=1.0)
+"""For what an agent answers at once, if it is there."""
+ORDER = aiohttp.ClientTimeout(total=5.0)
+"""For an order, which changes the packet filter."""
 COMPRESSED_BYTES = 1024
 """Deltas of that size are compressed; snapshots are as they come."""
 MESSAGE_LENGTH = 500
@@ -112,6 +125,24 @@ class AgentClient:
         query = {"cursor": cursor} | ({"more": "true"} if more else {})
         return await self._call("counters", CountersPage, "GET", protocol.COUNTERS_PATH, query=query)
 
+    async def endpoints(self, cursor: str) -> Endpoints:
+        """Where peers with a session are, as far as it changed after ``cursor``; empty: all."""
+        return await self._call("endpoints", Endpoints, "GET", protocol.ENDPOINTS_PATH, query={"cursor": cursor})
+
+    async def expect(self, endpoints: Endpoints) -> Standing:
+        """Tell where peers were that had a session elsewhere."""
+        body = protocol.encode(endpoints)
+        return await self._call("endpoints", Standing, "PUT", protocol.ENDPOINTS_PATH, body)
+
+    async def standing(self) -> Standing:
+        """Where the agent stands. Unreachable when it does not answer within a second."""
+        return await self._call("role", Standing, "GET", protocol.ROLE_PATH, limit=QUICK)
+
+    async def order(self, order: RoleOrder) -> Standing:
+        """Have the agent be that. Raises BaseMismatch when a later order came first."""
+        body = protocol.encode(order)
+        return await self._call("role", Standing, "PUT", protocol.ROLE_PATH, body, limit=ORDER)
+
     async def _call(
         self,
         operation: Operation,
@@ -120,11 +151,12 @@ class AgentClient:
         path: str,
         body: bytes = b"",
         query: dict[str, str] | None = None,
+        limit: aiohttp.ClientTimeout = TIMEOUT,
     ) -> T:
         began, data = time.monotonic(), b""
         outcome: AgentOutcome = "failed"
         try:
-            data = await self._exchange(method, path, body, query)
+            data = await self._exchange(method, path, body, query, limit)
             answer = self._understand(kind, data, f"{method} {path}")
         except AgentError as error:
             outcome = error.outcome
@@ -136,7 +168,9 @@ class AgentClient:
             seconds = time.monotonic() - began
             self._metrics.agent_request(operation, outcome, seconds, len(body) + len(data))
 
-    async def _exchange(self, method: str, path: str, body: bytes, query: dict[str, str] | None) -> bytes:
+    async def _exchange(
+        self, method: str, path: str, body: bytes, query: dict[str, str] | None, limit: aiohttp.ClientTimeout
+    ) -> bytes:
         headers = {"Content-Type": "application/octet-stream" if path == protocol.STATE_PATH else "application/json"}
         if len(body) > COMPRESSED_BYTES and path != protocol.STATE_PATH:
             body = gzip.compress(body, 1)
@@ -150,7 +184,7 @@ class AgentClient:
                 headers=headers,
                 ssl=self._tls,
                 server_hostname=self._name,
-                timeout=TIMEOUT,
+                timeout=limit,
             ) as answer:
                 data = await answer.read()
                 self._check(answer.status, data, f"{method} {path}")
@@ -170,7 +204,7 @@ class AgentClient:
 
     def _check(self, status: int, data: bytes, request: str) -> None:
         if status == 409:
-            raise BaseMismatch("the agent holds another state than the delta starts from")
+            raise BaseMismatch("the agent holds another state, or a later order, than the request starts from")
         if status == 403:
             raise AgentRefused(f"the agent at {self._url} does not accept this controller's certificate")
         if status != 200:

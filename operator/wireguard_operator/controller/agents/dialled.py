@@ -52,17 +52,20 @@ class Link:
                     waiting.set_exception(AgentUnreachable(f"the link to the agent of {self.server} broke"))
             self._waiting.clear()
 
-    async def ask(self, method: str, path: str, query: dict[str, str] | None, body: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer. Raises AgentUnreachable."""
+    async def ask(
+        self, method: str, path: str, query: dict[str, str] | None, body: bytes, seconds: float | None = None
+    ) -> tuple[int, bytes]:
+        """Status and body of the answer, which must come within ``seconds``. Raises AgentUnreachable."""
+        seconds = seconds or TIMEOUT.total
         self._numbers += 1
         question = frames.Question(self._numbers, method, path, query or {}, body)
         waiting = self._waiting[question.number] = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(TIMEOUT.total):
+            async with asyncio.timeout(seconds):
                 await self._socket.send_bytes(frames.pack_question(question))
                 answer = await waiting
         except TimeoutError:
-            raise AgentUnreachable(f"the agent of {self.server} does not answer within {TIMEOUT.total:.0f} s") from None
+            raise AgentUnreachable(f"the agent of {self.server} does not answer within {seconds:.0f} s") from None
         except (aiohttp.ClientError, ConnectionError, RuntimeError) as error:
             raise AgentUnreachable(f"the link to the agent of {self.server} is broken: {error}") from None
         finally:
@@ -82,8 +85,10 @@ class DialledAgent(AgentClient):
         self._metrics = metrics
         self._url = f"{link.remote} (dialled)"
 
-    async def _exchange(self, method: str, path: str, body: bytes, query: dict[str, str] | None) -> bytes:
-        status, data = await self._link.ask(method, path, query, body)
+    async def _exchange(
+        self, method: str, path: str, body: bytes, query: dict[str, str] | None, limit: aiohttp.ClientTimeout
+    ) -> bytes:
+        status, data = await self._link.ask(method, path, query, body, limit.total)
         self._check(status, data, f"{method} {path}")
         return data
 

@@ -47,19 +47,22 @@ class DeviceLink:
         """What the agent acknowledged last; the changes are counted from there, or from ``_transfer``."""
         self._certain = False
         """Whether it holds that for all we know."""
+        self._sending = False
+        """A delta is on its way."""
         self._transfer: Transfer | None = None
         self._final: list[PeerCounters] = []
         """Last counters of peers that were removed, until they are told."""
         self._sent = 0
         # Counters are read and peers removed in turns, so that a peer's last bytes are never counted twice.
         self._turn = asyncio.Lock()
+        self._followers: list[DeviceLink] = []
         self.data_plane: DataPlaneStatus | None = None
         self.warnings: tuple[str, ...] = ()
         """What keeps the agent's host from serving all that one would expect."""
 
     def is_settled(self) -> bool:
         """Whether the agent has acknowledged all that is wanted."""
-        return self._certain and not self._has_changes()
+        return self._certain and not self._sending and not self._has_changes()
 
     def _has_changes(self) -> bool:
         return bool(self._changed) or self._interface_changed
@@ -70,13 +73,35 @@ class DeviceLink:
             return None
         return self._applied.revision, self._want
 
+    def follow(self) -> DeviceLink:
+        """A link for another device that should be the same; all that is wanted from this one goes for that, too."""
+        follower = DeviceLink()
+        follower._want = self._want
+        self._followers.append(follower)
+        return follower
+
+    def unfollow(self, follower: DeviceLink) -> None:
+        """That device does not matter any more."""
+        self._followers.remove(follower)
+
+    def digest(self) -> str | None:
+        """Of the state that is wanted."""
+        return self._want.digest if self._want is not None else None
+
+    def is_settled_everywhere(self) -> bool:
+        """Whether no device holds anything else than what is wanted."""
+        return self.is_settled() and all(follower.is_settled() for follower in self._followers)
+
     def set_interface(self, interface: Interface) -> None:
         """The device itself should be so."""
         if self._want is None:
             self._want = DesiredState(interface)
+            for follower in self._followers:
+                follower._want = self._want
         elif self._want.interface != interface:
             self._want.apply(Delta(interface=interface))
-            self._interface_changed = True
+            for link in (self, *self._followers):
+                link._interface_changed = True
 
     def peer(self, public_key: str) -> DevicePeer | None:
         """What is wanted of a peer."""
@@ -86,13 +111,17 @@ class DeviceLink:
         """A peer should be so. The interface comes first."""
         if self._want is not None and self._want.peers.get(peer.public_key) != peer:
             self._want.apply(Delta(upsert=(peer,)))
-            self._changed.add(peer.public_key)
+            self._note(peer.public_key)
 
     def drop(self, public_key: str) -> None:
         """A peer should not be there."""
         if self._want is not None and public_key in self._want.peers:
             self._want.apply(Delta(remove=(public_key,)))
-            self._changed.add(public_key)
+            self._note(public_key)
+
+    def _note(self, public_key: str) -> None:
+        for link in (self, *self._followers):
+            link._changed.add(public_key)
 
     def clear(self) -> None:
         """No peer should be there."""
@@ -172,9 +201,18 @@ class DeviceLink:
             upsert=tuple(want.peers[key] for key in keys if key in want.peers),
             remove=tuple(key for key in keys if key not in want.peers),
         )
-        ack = await agent.post_delta(delta)
+        # What changes while the agent works, as it may for a device that follows, is of the next delta.
+        interface_changed, self._interface_changed = self._interface_changed, False
         self._changed.difference_update(keys)
-        self._interface_changed = False
+        self._sending = True
+        try:
+            ack = await agent.post_delta(delta)
+        except BaseException:
+            self._changed.update(keys)
+            self._interface_changed |= interface_changed
+            raise
+        finally:
+            self._sending = False
         return self._acknowledged(ack)
 
     async def _send_all(self, agent: AgentClient, status: AgentStatus, want: DesiredState) -> Ack:

@@ -61,6 +61,8 @@ class Fleet(Collector):
             if (plane := facts.data_plane) is not None:
                 about = (plane.implementation or "", plane.version or "", record.server.spec.data_plane.type.value)
                 families.info.add_metric([*labels, *about], {})
+                if plane.standby_pods is not None:
+                    families.standby.add_metric(labels, plane.standby_pods)
                 if plane.revision is not None:
                     families.acknowledged.add_metric(labels, plane.revision)
         return families.all()
@@ -80,6 +82,9 @@ class _ServerFamilies:
         self.ready = GaugeMetricFamily(f"{name}_ready", "1 while the condition Ready is True.", labels=SERVER)
         self.connected = GaugeMetricFamily(
             f"{name}_agent_connected", "1 while the agent has answered and does as it is told.", labels=SERVER
+        )
+        self.standby = GaugeMetricFamily(
+            f"{name}_standby_pods", "Pods that could take over at once, of a server with two replicas.", labels=SERVER
         )
         self.read = GaugeMetricFamily(
             f"{name}_counters_read_timestamp_seconds", "When the agent's counters were last read.", labels=SERVER

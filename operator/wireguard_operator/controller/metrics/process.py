@@ -28,7 +28,7 @@ from ...api.base import Key
 Queue = Literal["cut", "change", "status", "event"]
 Change = Literal["cut", "change"]
 StatusOutcome = Literal["written", "gone", "retried", "refused"]
-Operation = Literal["status", "snapshot", "delta", "counters"]
+Operation = Literal["status", "snapshot", "delta", "counters", "endpoints", "role"]
 AgentOutcome = Literal["ok", "mismatch", "refused", "unreachable", "failed"]
 
 REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
@@ -110,6 +110,12 @@ class Metrics:
             "wireguard_operator_agent_bytes_total",
             "Bodies of requests to agents and of their answers.",
             ["operation"],
+            registry=registry,
+        )
+        self._takeovers = Counter(
+            "wireguard_operator_takeovers_total",
+            "Pods that became active in place of another one, by cause: Planned, PodGone or AgentSilent.",
+            ["cause"],
             registry=registry,
         )
         self._ghosts = Counter(
@@ -202,6 +208,10 @@ class Metrics:
     def state_sent(self, server: Key, revision: int) -> None:
         """The server's agent is sent a state of this revision."""
         self.desired[server] = revision
+
+    def taken_over(self, cause: str) -> None:
+        """A pod serves in place of another one."""
+        self._takeovers.labels(cause).inc()
 
     def ghost(self, resource: str) -> None:
         """A deletion that no watch told of was found."""

@@ -30,6 +30,8 @@ RETRY_FIRST, RETRY_LAST = 0.5, 30.0
 ROTATION_SECONDS = 2.0
 """Between reads of counters while a key is rotated: a device with the new key waits for nothing else."""
 BOOT_LOOK_SECONDS = 1.0
+POD_LOOK_SECONDS = 0.5
+"""Between looks at the agents of a server with several pods."""
 GATHER_SECONDS = 0.05
 """The longest pause after a turn; it is as long as the turn was, so that the watches are heard at any load."""
 REPORT_SECONDS = 1.0
@@ -45,6 +47,7 @@ class Pipeline:
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
         self._report_wanted = asyncio.Event()
+        self._pods_seen = asyncio.Event()
         self._delay = RETRY_FIRST
         self._retry: asyncio.TimerHandle | None = None
         self._dirty: set[Key] = set()
@@ -76,6 +79,10 @@ class Pipeline:
         self._dirty.add(peer)
         self._wake.set()
 
+    def pods_changed(self) -> None:
+        """A pod of the server came, changed or went."""
+        self._pods_seen.set()
+
     def look_for_orphans(self) -> None:
         """Have the address blocks compared with the peers that there are."""
         if self._work is not None:
@@ -88,8 +95,8 @@ class Pipeline:
         unwatch = metrics.watch_queue("change", self._waiting), metrics.watch_queue("cut", self._leaving)
         try:
             async with asyncio.TaskGroup() as group:
-                loops = self._read_counters(), self._save_boot(), self._deadlines.run(), self._report()
-                others = [group.create_task(loop) for loop in loops]
+                loops = [self._read_counters(), self._save_boot(), self._deadlines.run(), self._report()]
+                others = [group.create_task(loop) for loop in (*loops, self._look_after_pods())]
                 await self._take_turns()
                 for other in others:
                     other.cancel()
@@ -187,7 +194,9 @@ class Pipeline:
         try:
             if server is None or self._work is None:
                 return self._without_server(dirty)
-            return await self._work.turn(server, dirty, own=own)
+            well = await self._work.turn(server, dirty, own=own)
+            self._pods_seen.set()  # those that stand by follow
+            return well
         except BaseException:
             self._dirty |= dirty
             self._own_changed = True
@@ -256,6 +265,25 @@ class Pipeline:
             left -= pause
             if self._work is not None and self._work.is_rotating():
                 return
+
+    async def _look_after_pods(self) -> None:
+        """Apart from the turns: that another pod has to serve waits for nothing."""
+        while True:
+            server, work = self._server(), self._work
+            replicated = server is not None and server.server.spec.data_plane.is_replicated
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POD_LOOK_SECONDS if replicated else None):
+                    await self._pods_seen.wait()
+            self._pods_seen.clear()
+            server, work = self._server(), self._work
+            if server is None or work is None or server.uid != work.uid:
+                continue
+            try:
+                await work.look_after_pods(server)
+            except (KubeError, AgentError) as error:
+                logger.warning("server %s: its pods cannot be told their roles: %s", self._key, error)
+            except Exception:
+                logger.exception("server %s: a look at its pods failed", self._key)
 
     async def _save_boot(self) -> None:
         while True:

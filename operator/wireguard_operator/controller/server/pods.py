@@ -9,9 +9,10 @@ from ...api.base import Key
 from ...api.data_plane import DataPlaneType
 from ...api.reasons import Reason
 from ...api.server import WireGuardServer
-from ...domain import reach, server_pods
+from ...domain import reach, server_pods, succession
 from ...domain.conditions import Problem
 from ...domain.secrets import SERVER_LABEL, belongs_to
+from ...domain.succession import Seat
 from ...kube.client import Object
 from ...kube.errors import Forbidden, Invalid, NotFound
 from ...kube.resources import DEPLOYMENTS, DISRUPTION_BUDGETS, NETWORK_POLICIES, SERVICES, ResourceType
@@ -43,7 +44,7 @@ class Pods:
             return Reach(reach.endpoint_of(server, None), reach.agent_url(server, None))
         settings = self._services.settings
         children = (
-            (SERVICES, server_pods.service(server)),
+            (SERVICES, server_pods.service(server, self._seat(server))),
             (SERVICES, server_pods.agent_service(server)),
             (NETWORK_POLICIES, server_pods.network_policy(server, settings.namespace)),
             (DISRUPTION_BUDGETS, server_pods.disruption_budget(server)),
@@ -58,6 +59,11 @@ class Pods:
         else:
             endpoint = reach.endpoint_of(server, public)
         return Reach(endpoint, reach.agent_url(server, agent), problem)
+
+    def _seat(self, server: WireGuardServer) -> Seat | None:
+        """Which pod serves, as the Service itself says; the arbiter alone changes it."""
+        key = Key(server.metadata.namespace, server_pods.short_name(server.metadata.name))
+        return succession.seat_of(self._cache.children.get((SERVICES, key)))
 
     def explain(self, server: WireGuardServer) -> Problem | None:
         """Why the pod does not run, in Kubernetes' words; None when it does, as far as is known."""
@@ -80,6 +86,9 @@ class Pods:
         try:
             if have is None and (stranger := await self._stranger(server, kind, name)) is not None:
                 return stranger
+            if have is not None and kind == SERVICES:
+                # Its selector is the arbiter's word, which may be another one by now.
+                wanted["metadata"]["resourceVersion"] = have["metadata"]["resourceVersion"]
             self._cache.see_child(kind, await self._services.client.apply(kind, namespace, name, wanted))
         except (Forbidden, Invalid) as error:
             return Problem(Reason.PODS_REFUSED, f"the API server refuses {wanted['kind']} {name}: {error}")

@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Protocol
 
 from ...agent.protocol import CountersPage, PeerCounters
 from ...api.base import Key
@@ -18,6 +19,14 @@ from ...domain import usage
 from ...domain.claims import Claims
 from ..services import Services
 from ..watch.records import PeerRecord, ServerRecord
+
+
+class Ask(Protocol):
+    """Asks an agent for a page of counters."""
+
+    async def __call__(self, cursor: str, *, more: bool = False) -> CountersPage:
+        """``more``: the next page of the same look at the device."""
+        ...
 
 
 class Statistics:
@@ -34,6 +43,15 @@ class Statistics:
         self.rotated: dict[Key, str] = {}
         """The new public keys of peers that use them, so that the former ones can go."""
         self.cursor = ""
+
+    async def read(self, ask: Ask) -> CountersPage:
+        """Take in all that changed; the last page. Raises AgentError."""
+        page = await ask(self.cursor)
+        self.take(page)
+        while page.more:
+            page = await ask(self.cursor, more=True)
+            self.take(page)
+        return page
 
     def take(self, page: CountersPage) -> None:
         """Take a page of counters into the facts."""

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from ...agent.protocol import Ack, agent_name
 from ...api.base import Key
+from ...api.data_plane import DataPlaneType
 from ...api.reasons import Reason
 from ...api.server import WireGuardServer
 from ...domain import events, usage
@@ -31,6 +32,7 @@ from ..agents.link import DeviceLink
 from ..metrics.process import Change
 from ..services import Services
 from ..watch.records import PeerRecord, ServerRecord
+from .arbiter import Arbiter
 from .boot import BootSecrets
 from .deadlines import Deadlines
 from .deletion import Deletion
@@ -39,6 +41,7 @@ from .intake import Finished, Intake
 from .orphans import Orphans
 from .pods import Pods, Reach
 from .provisioner import Provisioner
+from .relay import Relay
 from .roster import Roster
 from .statistics import Statistics
 
@@ -92,6 +95,8 @@ class ServerWork:
         self._statistics = Statistics(services, key, claims, members)
         self._roster = Roster(self._link, claims, self._statistics, members)
         self._pods = Pods(services)
+        self._relay = Relay()
+        self._arbiter = Arbiter(services, key, self._link, self._relay, self._read_last, self._agent_changed)
         self._boot = BootSecrets(services.secrets)
         self._reach: Reach | None = None
         self._own = Identity(services.secrets, services.authority)
@@ -176,6 +181,7 @@ class ServerWork:
     async def close(self) -> None:
         """Stop what is under way. The device goes on as it is."""
         await self._intake.stop()
+        await self._arbiter.close()
 
     async def take_leave(self) -> None:
         """The server is gone: take its peers off the device, as far as the agent can still be reached."""
@@ -195,17 +201,43 @@ class ServerWork:
 
     async def read_counters(self, server: ServerRecord) -> bool:
         """Take the agent's counters in; whether it still holds what it should. Raises AgentError."""
-        page = await self._link.counters(self._agent(server.server), self._statistics.cursor)
-        self._statistics.take(page)
-        while page.more:
-            page = await self._link.counters(self._agent(server.server), self._statistics.cursor, more=True)
-            self._statistics.take(page)
+        page = await self._statistics.read(partial(self._link.counters, self._agent(server.server)))
         self._statistics.round(server, page.now)
+        plane = server.server.spec.data_plane
+        if plane.type is DataPlaneType.POD and not plane.is_replicated:
+            await self._relay.read(self._agent(server.server))
         rotated, self._statistics.rotated = self._statistics.rotated, {}
         rotated = {peer: key for peer, key in rotated.items() if peer in self._provisioner.rotating}
         self._provisioner.rotated |= rotated
         self._mark(set(rotated), wake=True)
         return self._link.is_settled()
+
+    async def look_after_pods(self, server: ServerRecord) -> None:
+        """See to it that one of several pods serves. Raises KubeError."""
+        if server.server.spec.data_plane.is_replicated:
+            await self._arbiter.step(server.server, complete=self._complete)
+        else:
+            await self._arbiter.close()
+
+    async def _read_last(self, agent: AgentClient) -> None:
+        """Take in what a device has counted that serves no longer. Raises AgentError."""
+        await self._statistics.read(agent.counters)
+
+    def _agent_changed(self) -> None:
+        """Another pod serves: what its agent holds has to be asked."""
+        self._link.doubt()
+        self._wake()
+
+    async def _tell_places(self, server: WireGuardServer, ack: Ack) -> None:
+        """A pod that is alone and new is told where the peers are that had a session with the former one."""
+        plane = server.spec.data_plane
+        if plane.type is not DataPlaneType.POD or plane.is_replicated or not ack.device:
+            return
+        try:
+            await self._relay.tell(ack.device, self._agent(server))
+        except AgentError as error:
+            logger.warning("server %s: the new pod is not told where its peers are: %s", self._key, error)
+        self._relay.keep_to({ack.device})
 
     async def save_boot(self, server: ServerRecord) -> None:
         """Have what a new pod boots from be what the agent holds. Raises KubeError."""
@@ -230,6 +262,13 @@ class ServerWork:
         if self._ready is not None and not self._complete:
             return
         self._statistics.summarize(server)
+        facts = server.facts
+        facts.standby_problem = None
+        if server.server.spec.data_plane.is_replicated:
+            facts.standby_problem = self._arbiter.problem(server.server)
+            if facts.data_plane is not None:
+                pods = {"active_pod": self._arbiter.active_pod, "standby_pods": self._arbiter.standbys()}
+                facts.data_plane = facts.data_plane.model_copy(update=pods)
         self._services.statuses.submit(server)
 
     async def _serve(self, server: ServerRecord) -> set[Key]:
@@ -392,6 +431,8 @@ class ServerWork:
         except AgentError as error:
             self.agent_failed(server, error)
             return False
+        if ack is not None:
+            await self._tell_places(server.server, ack)
         self._take_word(ack)
         server.facts.programmed, server.facts.program_problem = True, None
         server.facts.data_plane, server.facts.warnings = self._link.data_plane, self._link.warnings
@@ -427,7 +468,7 @@ class ServerWork:
 
     def _leaving(self) -> frozenset[str]:
         """Whose addresses can be given back: the device does not know them any more, and the server stays."""
-        return frozenset(self._releasing) if self._keeps and self._link.is_settled() else frozenset()
+        return frozenset(self._releasing) if self._keeps and self._link.is_settled_everywhere() else frozenset()
 
     def _has_room(self, server: ServerRecord) -> None:
         """Those who found none may find some now."""
@@ -443,6 +484,8 @@ class ServerWork:
         host = server.spec.data_plane.host
         if host is not None and host.dial:
             return self._services.dialled.agent(self._key, self._services.metrics)
+        if server.spec.data_plane.is_replicated:
+            return self._arbiter.agent()
         if self._reach is None or self._reach.agent_url is None:
             raise AgentUnreachable("the Service of the agent has no address yet")
         name = agent_name(server.metadata.namespace, server.metadata.name)

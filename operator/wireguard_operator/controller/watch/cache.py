@@ -19,8 +19,9 @@ from ...api.peer import PeerStatus, WireGuardPeer
 from ...api.server import WireGuardServer
 from ...domain import server_status, usage
 from ...domain.peer_status import PeerFacts, recall
+from ...domain.secrets import SERVER_LABEL
 from ...kube.client import Object
-from ...kube.resources import ResourceType
+from ...kube.resources import PODS, ResourceType
 from .listener import Listener
 from .records import PeerRecord, ServerRecord, pack_status, version_of
 
@@ -287,7 +288,9 @@ class Cache:
         if old is not None and version_of(body) <= version_of(old):
             return
         self.children[place] = body
-        if old is None or any(old.get(part) != body.get(part) for part in ("spec", "status")):
+        if kind == PODS:
+            self._pod_changed(body)
+        elif old is None or any(old.get(part) != body.get(part) for part in ("spec", "status")):
             self._owner_changed(body)
 
     def lose_child(self, kind: ResourceType, key: Key, uid: str | None = None) -> None:
@@ -295,7 +298,19 @@ class Cache:
         old = self.children.get((kind, key))
         if old is not None and uid in (None, old["metadata"]["uid"]):
             del self.children[kind, key]
-            self._owner_changed(old)
+            if kind == PODS:
+                self._pod_changed(old)
+            else:
+                self._owner_changed(old)
+
+    def pods_of(self, server: Key) -> list[Object]:
+        """The pods of a server."""
+        return [body for (kind, _), body in self.children.items() if kind == PODS and _server_of(body) == server]
+
+    def _pod_changed(self, pod: Object) -> None:
+        server = _server_of(pod)
+        if server is not None and server in self.servers:
+            self._listener.pods_changed(server)
 
     def _owner_changed(self, child: Object) -> None:
         for owner in child["metadata"].get("ownerReferences", ()):
@@ -310,6 +325,13 @@ class Cache:
         members.discard(peer)
         if not members:
             del self._peers_of[server]
+
+
+def _server_of(pod: Object) -> Key | None:
+    """A pod's owner is a ReplicaSet, which tells nothing."""
+    meta = pod["metadata"]
+    name = (meta.get("labels") or {}).get(SERVER_LABEL)
+    return Key(meta["namespace"], name) if name else None
 
 
 def _slim(body: Object) -> Object:

@@ -13,7 +13,7 @@ import kopf
 
 from ...api.base import GROUP, VERSION, Key
 from ...domain.secrets import MANAGED_BY, MANAGER
-from ...kube.resources import CHILDREN, NAMESPACES, PEERS, SECRETS, SERVERS, ResourceType
+from ...kube.resources import NAMESPACES, OBSERVED, PEERS, SECRETS, SERVERS, ResourceType
 from .cache import Cache
 
 DELETED = "DELETED"
@@ -54,7 +54,7 @@ def register(registry: kopf.OperatorRegistry, cache: Cache, relisted: Callable[[
 
 def register_children(registry: kopf.OperatorRegistry, cache: Cache) -> None:
     """Have ``cache`` told of the objects that we make for servers' pods, so that drift is seen at once."""
-    for kind in CHILDREN:
+    for kind in OBSERVED:
         _register_child(registry, cache, kind)
 
 

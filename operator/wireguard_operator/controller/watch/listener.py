@@ -15,6 +15,10 @@ class Listener(Protocol):
         """The server, its keys or its certificate is not as it was, or is gone."""
         ...
 
+    def pods_changed(self, server: Key) -> None:
+        """A pod of the server is new, not as it was, or gone."""
+        ...
+
     def peer_changed(self, server: Key, peer: Key) -> None:
         """A peer of the server is new, not as it was, or gone."""
         ...

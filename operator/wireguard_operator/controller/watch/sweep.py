@@ -17,7 +17,7 @@ from ...api.base import Key
 from ...domain.secrets import SELECTOR
 from ...kube.client import KubeClient, Object, walk
 from ...kube.errors import Forbidden, KubeError, NotFound
-from ...kube.resources import BLOCKS, CHILDREN, NAMESPACES, PEERS, SECRETS, SERVERS, ResourceType
+from ...kube.resources import BLOCKS, NAMESPACES, OBSERVED, PEERS, SECRETS, SERVERS, ResourceType
 from ..metrics.process import Metrics
 from .cache import Cache
 
@@ -61,7 +61,7 @@ class Sweep:
                 # Secrets first: a peer whose Secret were not known yet would be given new keys.
                 async for body in self._walk(SECRETS):
                     self._cache.see_secret(body)
-                for kind in CHILDREN:
+                for kind in OBSERVED:
                     async for body in self._walk(kind):
                         self._cache.see_child(kind, body)
                 async for body in self._walk(SERVERS):
@@ -112,7 +112,7 @@ class Sweep:
         await self._doubt_watches(newest)
         known = {key: str(body["metadata"]["uid"]) for key, body in cache.secrets.items()}
         await self._lose(SECRETS, known, cache.lose_secret)
-        for kind in CHILDREN:
+        for kind in OBSERVED:
             children = {key: str(body["metadata"]["uid"]) for (of, key), body in cache.children.items() if of == kind}
             await self._lose(kind, children, partial(cache.lose_child, kind))
 
@@ -169,5 +169,5 @@ class Sweep:
         return staying
 
     def _walk(self, kind: ResourceType, *, metadata_only: bool = False) -> AsyncIterator[Object]:
-        labels = SELECTOR if kind in (SECRETS, *CHILDREN) else ""
+        labels = SELECTOR if kind in (SECRETS, *OBSERVED) else ""
         return walk(self._client, kind, self._namespaces, labels=labels, metadata_only=metadata_only)

@@ -253,3 +253,65 @@ async def test_a_peer_that_is_cut_during_a_transfer_does_not_get_on_the_device_b
     await link.push(wire.client)
     assert seen and not any(peer(7).public_key in keys for keys in seen)
     expect(wire, set(range(200)) - {7})
+
+
+class Slow(Wire):
+    """An agent that has something done by others while it works on a delta."""
+
+    def __init__(self, link: DeviceLink) -> None:
+        super().__init__()
+        self.link, self.busy = link, True
+
+    async def post_delta(self, delta: DeltaRequest) -> Ack:
+        if self.busy:
+            self.busy = False
+            self.link.put(peer(50))
+            self.link.drop(peer(1).public_key)
+        assert not self.link.is_settled()
+        return await super().post_delta(delta)
+
+
+async def test_a_follower_gets_all_that_is_wanted_of_the_first_device_at_its_own_pace(wire: Wire) -> None:
+    link, other = link_with(3), Wire()
+    follower = link.follow()
+    await link.push(wire.client)
+    assert not link.is_settled_everywhere()
+    await follower.push(other.client)
+    assert link.is_settled_everywhere()
+    link.put(peer(9))
+    link.drop(peer(0).public_key)
+    assert not follower.is_settled()
+    await link.push(wire.client)
+    expect(wire, {1, 2, 9})
+    expect(other, {0, 1, 2})
+    await follower.push(other.client)
+    expect(other, {1, 2, 9})
+    assert len(other.deltas) == 1
+    late = link.follow()
+    link.unfollow(late)
+    assert link.is_settled_everywhere()
+
+
+async def test_what_changes_while_a_follower_is_told_is_of_its_next_delta() -> None:
+    link = link_with(3)
+    follower = link.follow()
+    slow = Slow(link)
+    slow.link = follower
+    await follower.push(slow.client)
+    slow.link = link
+    link.put(peer(7))
+    await follower.push(slow.client)
+    expect(slow, {0, 2, 7, 50})
+    assert follower.is_settled()
+
+
+async def test_a_delta_that_was_not_acknowledged_is_sent_again(wire: Wire) -> None:
+    link = link_with(3)
+    await link.push(wire.client)
+    link.put(peer(7))
+    wire.left = 0
+    with pytest.raises(AgentUnreachable):
+        await link.push(wire.client)
+    wire.left = 1000
+    await link.push(wire.client)
+    expect(wire, {0, 1, 2, 7})

@@ -1,0 +1,220 @@
+"""What an agent does with orders, late ones among them, and how it begins."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from wireguard_operator.agent import duty as duty_module
+from wireguard_operator.agent.device import DeviceDump, DeviceError
+from wireguard_operator.agent.duty import Duty, OutdatedOrderError
+from wireguard_operator.agent.firewall.port import Port, State
+from wireguard_operator.agent.protocol import Applied, Endpoints, Role, RoleOrder, Seen
+from wireguard_operator.agent.service import Service
+from wireguard_operator.agent.store import Store
+
+ACTIVE, STANDBY = Role.ACTIVE, Role.STANDBY
+
+
+class FakeService:
+    """Notes what is asked of the device."""
+
+    def __init__(self) -> None:
+        self.speaks = True
+        self.kicked: Any = None
+        self.fresh = self.greetings = 0
+        self.calls: list[Mapping[str, str]] = []
+
+    def applied(self) -> Applied | None:
+        return Applied(3, "digest")
+
+    def last_endpoints(self) -> dict[str, str]:
+        return {}
+
+    async def observe(self) -> DeviceDump:
+        return DeviceDump("life", None, 51820, {})
+
+    async def call(self, endpoints: Mapping[str, str], again: Iterable[str]) -> None:
+        self.calls.append(endpoints)
+
+    async def greet(self, endpoints: Collection[str]) -> None:
+        self.greetings += 1
+
+    async def start_over(self) -> None:
+        self.fresh += 1
+
+
+class FakePort:
+    """A port of no device."""
+
+    def __init__(self) -> None:
+        self.state = State.FREE
+        self.problem = ""
+
+    async def become(self, state: State) -> None:
+        if self.problem:
+            raise DeviceError(self.problem)
+        self.state = state
+
+    async def heard(self) -> list[Any]:
+        return []
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "state")
+    store.prepare()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+def port() -> FakePort:
+    return FakePort()
+
+
+async def begin(service: FakeService, store: Store, port: FakePort, start: Role = STANDBY) -> Duty:
+    duty = Duty(cast(Service, service), store, cast(Port, port), start)
+    await duty.begin()
+    return duty
+
+
+async def attended(duty: Duty, seconds: float) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await duty.attend()
+
+
+async def test_a_new_standby_is_closed_until_it_is_ordered_to_serve(
+    service: FakeService, store: Store, port: FakePort
+) -> None:
+    duty = await begin(service, store, port)
+    assert (port.state, service.speaks, duty.standing().serves) == (State.CLOSED, False, False)
+    standing = await duty.order(RoleOrder(1, ACTIVE))
+    assert (standing.term, standing.role, standing.serves) == (1, ACTIVE, True)
+    assert (port.state, service.speaks) == (State.OPEN, True)
+
+
+async def test_an_active_agent_that_is_told_once_more_greets_its_peers(
+    service: FakeService, store: Store, port: FakePort
+) -> None:
+    duty = await begin(service, store, port)
+    await duty.order(RoleOrder(1, ACTIVE))
+    assert service.greetings == 0
+    await duty.order(RoleOrder(1, ACTIVE))
+    assert service.greetings == 1
+
+
+async def test_an_order_that_comes_late_changes_nothing_and_neither_does_a_second_word_in_one_term(
+    service: FakeService, store: Store, port: FakePort
+) -> None:
+    duty = await begin(service, store, port)
+    await duty.order(RoleOrder(5, STANDBY))
+    for late in (RoleOrder(4, ACTIVE), RoleOrder(5, ACTIVE), RoleOrder(0, ACTIVE)):
+        with pytest.raises(OutdatedOrderError):
+            await duty.order(late)
+    assert port.state is State.CLOSED
+    assert (await duty.order(RoleOrder(5, STANDBY))).term == 5
+
+
+async def test_the_last_order_is_remembered_by_the_next_process(
+    service: FakeService, store: Store, port: FakePort
+) -> None:
+    await (await begin(service, store, port)).order(RoleOrder(5, STANDBY))
+    heir = await begin(service, store, port, STANDBY)
+    with pytest.raises(OutdatedOrderError):
+        await heir.order(RoleOrder(4, ACTIVE))
+
+
+async def test_a_former_active_agent_waits_to_be_told_and_serves_when_nobody_says_anything(
+    service: FakeService, store: Store, port: FakePort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await begin(service, store, port)).order(RoleOrder(5, ACTIVE))
+    told = await begin(service, store, port)
+    assert (port.state, told.standing().role, told.standing().serves) == (State.CLOSED, ACTIVE, False)
+    await told.order(RoleOrder(6, STANDBY))
+    assert port.state is State.CLOSED
+    store.save_role(RoleOrder(7, ACTIVE))
+    monkeypatch.setattr(duty_module, "CONFIRM_SECONDS", 0.0)
+    monkeypatch.setattr(duty_module, "LOOK_SECONDS", 0.01)
+    alone = await begin(service, store, port)
+    await attended(alone, 0.2)
+    assert port.state is State.OPEN
+    assert alone.standing().serves
+
+
+async def test_sessions_of_a_former_term_are_ended_once_the_agent_stands_by(
+    service: FakeService, store: Store, port: FakePort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duty_module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(duty_module, "LAST_SECONDS", 0.05)
+    duty = await begin(service, store, port)
+    await duty.order(RoleOrder(1, STANDBY))
+    await attended(duty, 0.1)
+    assert service.fresh == 0, "who never served has none"
+    await duty.order(RoleOrder(2, ACTIVE))
+    await duty.order(RoleOrder(3, STANDBY))
+    await attended(duty, 0.3)
+    assert service.fresh == 1
+    await duty.order(RoleOrder(4, ACTIVE))
+    assert service.fresh == 1
+    await duty.order(RoleOrder(5, STANDBY))
+    await duty.order(RoleOrder(6, ACTIVE))
+    assert service.fresh == 2, "not even for the moment before there was time for it"
+
+
+async def test_an_order_whose_port_does_not_close_is_not_acknowledged_and_can_be_given_again(
+    service: FakeService, store: Store, port: FakePort
+) -> None:
+    duty = await begin(service, store, port)
+    await duty.order(RoleOrder(1, ACTIVE))
+    port.problem = "no nft"
+    with pytest.raises(DeviceError):
+        await duty.order(RoleOrder(2, STANDBY))
+    port.problem = ""
+    assert not (await duty.order(RoleOrder(2, STANDBY))).serves
+    assert port.state is State.CLOSED
+
+
+async def test_an_active_agent_that_is_told_to_end_serves_until_another_does_or_time_is_up(
+    service: FakeService, store: Store, port: FakePort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    duty = await begin(service, store, port)
+    await duty.order(RoleOrder(1, ACTIVE))
+    monkeypatch.setattr(duty_module, "LAST_SECONDS", 0.05)
+    ending = asyncio.create_task(duty.relieved())
+    await asyncio.sleep(0.05)
+    assert not ending.done()
+    assert duty.standing().stopping
+    assert duty.standing().serves
+    await duty.order(RoleOrder(2, STANDBY))
+    async with asyncio.timeout(5):
+        await ending
+    monkeypatch.setattr(duty_module, "RELIEF_SECONDS", 0.05)
+    await duty.order(RoleOrder(3, ACTIVE))
+    async with asyncio.timeout(5):
+        await duty.relieved()
+
+
+async def test_an_agent_without_a_port_of_its_own_takes_no_orders_and_calls_without_hearing(
+    service: FakeService, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duty_module, "LOOK_SECONDS", 0.01)
+    duty = Duty(cast(Service, service), store, None, None)
+    await duty.begin()
+    with pytest.raises(OutdatedOrderError):
+        await duty.order(RoleOrder(1, STANDBY))
+    await duty.expect(Endpoints({"a": Seen("192.0.2.2:1", int(time.time()))}))
+    await attended(duty, 0.3)
+    assert service.calls == [{"a": "192.0.2.2:1"}]
+    assert duty.standing().role is None
