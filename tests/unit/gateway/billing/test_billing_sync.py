@@ -91,4 +91,4 @@ async def test_a_body_of_any_other_route_ends_at_a_megabyte_whoever_sends_it() -
     async with client_of(make_app(context_on(ListApi()))) as client:
         long = b'{"token": "' + b"x" * MAX_BODY + b'", "public_key": "x"}'
         answer = await client.post(f"{PREFIX}/register", content=long)
-    assert answer.status_code == 413
+    assert (answer.status_code, answer.text) == (413, "Content Too Large")
