@@ -40,7 +40,8 @@ def test_the_text_is_exactly_this() -> None:
 /interface wireguard set [find where name="wg-alice"] mtu=1420 disabled=no {comment} private-key="{private}"
 /interface wireguard peers remove [find where interface="wg-alice"]
 /interface wireguard peers add interface="wg-alice" public-key="{public}" preshared-key="{preshared}" \
-endpoint-address="vpn.example.net" endpoint-port=51820 allowed-address=10.0.0.0/8,::/0 persistent-keepalive=25s {comment}
+endpoint-address="vpn.example.net" endpoint-port=51820 allowed-address=10.0.0.0/8,::/0 \
+persistent-keepalive=25s {comment}
 /ip address remove [find where {comment}]
 /ip address add address=10.8.0.2/32 interface="wg-alice" {comment}
 /ipv6 address remove [find where {comment}]
