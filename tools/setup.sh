@@ -8,8 +8,8 @@ fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 step() { printf '[%s] %s\n' "$1" "$2" >&2; }
 
 # command:package; all lists but the first only for the targets that measure rates, open a browser, build the image, run a node or boot a kernel
-NEEDED="wg:wireguard-tools wg-quick:wireguard-tools ip:iproute2 ping:iputils-ping nft:nftables zbarimg:zbar-tools git:git"
-CLUSTER="iperf3:iperf3 curl:curl jq:jq openssl:openssl"
+NEEDED="wg:wireguard-tools wg-quick:wireguard-tools ip:iproute2 ping:iputils-ping nft:nftables zbarimg:zbar-tools git:git curl:curl"
+CLUSTER="iperf3:iperf3 jq:jq openssl:openssl"
 BROWSER="chromium:chromium"
 # Ubuntu has no package of it; its machines for tests come with Chrome, which will do.
 ! command -v google-chrome >/dev/null || BROWSER="google-chrome:google-chrome-stable"
