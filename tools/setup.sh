@@ -8,9 +8,9 @@ fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 step() { printf '[%s] %s\n' "$1" "$2" >&2; }
 
 # command:package; the first list for every target, the others for those that need them
-NEEDED="wg:wireguard-tools wg-quick:wireguard-tools ip:iproute2 ping:iputils-ping nft:nftables zbarimg:zbar-tools git:git"
+NEEDED="wg:wireguard-tools wg-quick:wireguard-tools ip:iproute2 ping:iputils-ping nft:nftables zbarimg:zbar-tools git:git curl:curl"
 UNIT="systemd-analyze:systemd"
-CLUSTER="iperf3:iperf3 curl:curl jq:jq openssl:openssl"
+CLUSTER="iperf3:iperf3 jq:jq openssl:openssl"
 BROWSER="chromium:chromium"
 # Ubuntu has no package of it; its machines for tests come with Chrome, which will do.
 ! command -v google-chrome >/dev/null || BROWSER="google-chrome:google-chrome-stable"

@@ -44,23 +44,23 @@ def script(peer: str, tenant: str, config: ConfigFile) -> str:
 
 
 def _lines(interface: str, mark: str, config: ConfigFile) -> Iterator[str]:
+    """Each line with its whole path, so that it means the same wherever it stands."""
     name, comment = quote(interface), quote(mark)
     yield "# WireGuard tunnel for RouterOS 7.1 or later. Import it with: /import file-name=<this file>"
     yield "# It can be imported again at any time; it changes nothing that it did not make."
     if config.dns:
         yield f"# DNS servers of the provider, which the script does not set: {', '.join(map(_safe, config.dns))}"
-    yield "/interface wireguard"
-    yield f":if ([:len [find where name={name}]] = 0) do={{ add name={name} comment={comment} }}"
+    menu = "/interface wireguard"
+    yield f":if ([:len [{menu} find where name={name}]] = 0) do={{ {menu} add name={name} comment={comment} }}"
     settings = [f"mtu={config.mtu}", "disabled=no", f"comment={comment}"]
     if config.private_key is not None:
         settings.append(f"private-key={quote(config.private_key.reveal())}")
     else:
         yield "# The router keeps its own private key. The provider has to know the public key that this shows:"
-        yield f":put [get [find where name={name}] public-key]"
-    yield f"set [find where name={name}] {' '.join(settings)}"
-    yield "/interface wireguard peers"
-    yield f"remove [find where interface={name}]"
-    yield f"add {' '.join(_peer(name, comment, config))}"
+        yield f":put [{menu} get [find where name={name}] public-key]"
+    yield f"{menu} set [find where name={name}] {' '.join(settings)}"
+    yield f"{menu} peers remove [find where interface={name}]"
+    yield f"{menu} peers add {' '.join(_peer(name, comment, config))}"
     yield from _addresses(name, comment, config)
     yield from _routes(name, comment, config)
 
@@ -81,26 +81,24 @@ def _peer(name: str, comment: str, config: ConfigFile) -> Iterator[str]:
 def _addresses(name: str, comment: str, config: ConfigFile) -> Iterator[str]:
     for version, menu, more in ((4, "/ip address", ""), (6, "/ipv6 address", " advertise=no")):
         # Also when there is none: an earlier import may have made one.
-        yield menu
-        yield f"remove [find where comment={comment}]"
+        yield f"{menu} remove [find where comment={comment}]"
         for address in config.addresses:
             if address.version == version:
-                yield f"add address={address} interface={name}{more} comment={comment}"
+                yield f"{menu} add address={address} interface={name}{more} comment={comment}"
 
 
 def _routes(name: str, comment: str, config: ConfigFile) -> Iterator[str]:
     """A default route is made switched off: with it the tunnel's own packets would go into the tunnel."""
     for version, menu in ((4, "/ip route"), (6, "/ipv6 route")):
-        yield menu
         routes = [network for network in config.allowed_ips if network.version == version]
         kept = "".join(f" and dst-address!={network}" for network in routes)
-        yield f"remove [find where comment={comment}{kept}]"
+        yield f"{menu} remove [find where comment={comment}{kept}]"
         for network in routes:
             if not network.prefixlen:
                 yield "# Everything through the tunnel: first give the server's address a route of its own, then enable"
             yield (
-                f":if ([:len [find where comment={comment} and dst-address={network}]] = 0)"
-                f" do={{ add dst-address={network} gateway={name}{_off(network)} comment={comment} }}"
+                f":if ([:len [{menu} find where comment={comment} and dst-address={network}]] = 0)"
+                f" do={{ {menu} add dst-address={network} gateway={name}{_off(network)} comment={comment} }}"
             )
 
 

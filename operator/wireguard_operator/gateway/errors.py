@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import traceback
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
@@ -43,7 +44,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(StarletteHTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(KubeError, _kube)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
@@ -91,7 +91,8 @@ async def _kube(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": "the API server's answer was not understood; the log has it"}, 500)
 
 
-async def _unexpected(_: Request, error: Exception) -> JSONResponse:
-    # By type only: the text of an unexpected exception may quote a body.
-    logger.error("answered 500: %s", type(error).__name__)
+def unexpected(error: Exception) -> JSONResponse:
+    """500. The log has the place but not the exception's text, which may quote a body."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("answered 500: %s at\n%s", type(error).__name__, frames)
     return JSONResponse({"detail": "the gateway failed; its log has the request id"}, 500)

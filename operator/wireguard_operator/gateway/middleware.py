@@ -7,7 +7,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import requestid
+from . import errors, requestid
 from .metrics import Metrics
 
 logger = logging.getLogger("wireguard_operator.gateway.access")
@@ -33,12 +33,12 @@ class Bracket:
             return
         given = next((value for name, value in scope["headers"] if name == requestid.HEADER.encode()), b"")
         id_ = requestid.begin(given.decode("latin-1"))
-        began, status = time.monotonic(), 500
+        began, status, started = time.monotonic(), 500, False
 
         async def answer(message: Message) -> None:
-            nonlocal status
+            nonlocal status, started
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, started = message["status"], True
                 there = {name.lower() for name, _ in message["headers"]}
                 extra = [(name, value) for name, value in DEFAULTS if name not in there]
                 message["headers"] = [*message["headers"], (b"x-request-id", id_.encode()), *extra]
@@ -46,6 +46,11 @@ class Bracket:
 
         try:
             await self._app(scope, receive, answer)
+        except Exception as error:
+            # Not passed on: the server would log its text.
+            refusal = errors.unexpected(error)
+            if not started:
+                await refusal(scope, receive, answer)
         finally:
             self._finish(scope, status, time.monotonic() - began)
 

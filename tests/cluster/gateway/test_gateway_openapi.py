@@ -20,7 +20,7 @@ from schemathesis.specs.openapi import checks
 
 from wireguard_operator.gateway.cache.identity import server_id
 
-EXAMPLES = {GenerationMode.POSITIVE: 10, GenerationMode.NEGATIVE: 6}
+EXAMPLES = {GenerationMode.POSITIVE: 8, GenerationMode.NEGATIVE: 5}
 """Requests of each operation that are as the document says, and that are not; so that all of them take a minute."""
 CHECKS = [
     schemathesis.checks.not_a_server_error,

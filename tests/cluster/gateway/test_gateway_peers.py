@@ -49,6 +49,16 @@ def test_a_peer_is_made_and_on_the_device_when_the_answer_comes(gateway: Provide
     assert made["public_key"] in gateway.device()
 
 
+def test_a_peer_that_is_to_be_off_the_device_is_complete_without_being_there(gateway: Provider, berlin: str) -> None:
+    for name, more, status in (
+        ("made-off", {"status": "disabled"}, "disabled"),
+        ("made-late", {"expiration_date": "2020-01-01T00:00:00"}, "expired"),
+    ):
+        made = ok(gateway.one.post("/peers", json={"server_id": berlin, "name": name} | more), 201)
+        assert (made["status"], made["programmed"]) == (status, False)
+        assert made["public_key"] not in gateway.device()
+
+
 def test_a_second_peer_of_the_same_name_is_refused(gateway: Provider, berlin: str) -> None:
     wanted = {"server_id": berlin, "name": "twice"}
     ok(gateway.one.post("/peers", json=wanted), 201)

@@ -159,5 +159,6 @@ def test_the_page_in_docs_lists_all_metrics_that_there_are_with_their_types() ->
     text = render(own, Peers(Cache(Supervisor())), "application/openmetrics-text")[1].decode()
     ends = {"counter": "_total", "info": "_info"}
     there = {family.name + ends.get(family.type, ""): family.type for family in Page(text).families.values()}
+    there |= {family.name: family.kind for family in metrics.gateway_families()}
     assert listed == there
     assert {family.name for family in FAMILIES} <= {name.removesuffix("_total") for name in listed}

@@ -31,42 +31,36 @@ def test_the_text_is_exactly_this() -> None:
     )
     preshared, public, private = PRESHARED.reveal(), SERVER_KEY, PEER_PRIVATE
     comment = 'comment="wireguard-operator isp/alice"'
-    assert (
-        script(chosen)
-        == f"""\
+    wanted = f"""\
 # WireGuard tunnel for RouterOS 7.1 or later. Import it with: /import file-name=<this file>
 # It can be imported again at any time; it changes nothing that it did not make.
 # DNS servers of the provider, which the script does not set: 10.8.0.1
-/interface wireguard
-:if ([:len [find where name="wg-alice"]] = 0) do={{ add name="wg-alice" {comment} }}
-set [find where name="wg-alice"] mtu=1420 disabled=no {comment} private-key="{private}"
-/interface wireguard peers
-remove [find where interface="wg-alice"]
-add interface="wg-alice" public-key="{public}" preshared-key="{preshared}" endpoint-address="vpn.example.net" \
-endpoint-port=51820 allowed-address=10.0.0.0/8,::/0 persistent-keepalive=25s {comment}
-/ip address
-remove [find where {comment}]
-add address=10.8.0.2/32 interface="wg-alice" {comment}
-/ipv6 address
-remove [find where {comment}]
-add address=fd00:8::2/128 interface="wg-alice" advertise=no {comment}
-/ip route
-remove [find where {comment} and dst-address!=10.0.0.0/8]
-:if ([:len [find where {comment} and dst-address=10.0.0.0/8]] = 0) do={{ add dst-address=10.0.0.0/8 \
-gateway="wg-alice" {comment} }}
-/ipv6 route
-remove [find where {comment} and dst-address!=::/0]
+:if ([:len [/interface wireguard find where name="wg-alice"]] = 0) do={{ /interface wireguard add name="wg-alice" \
+{comment} }}
+/interface wireguard set [find where name="wg-alice"] mtu=1420 disabled=no {comment} private-key="{private}"
+/interface wireguard peers remove [find where interface="wg-alice"]
+/interface wireguard peers add interface="wg-alice" public-key="{public}" preshared-key="{preshared}" \
+endpoint-address="vpn.example.net" endpoint-port=51820 allowed-address=10.0.0.0/8,::/0 \
+persistent-keepalive=25s {comment}
+/ip address remove [find where {comment}]
+/ip address add address=10.8.0.2/32 interface="wg-alice" {comment}
+/ipv6 address remove [find where {comment}]
+/ipv6 address add address=fd00:8::2/128 interface="wg-alice" advertise=no {comment}
+/ip route remove [find where {comment} and dst-address!=10.0.0.0/8]
+:if ([:len [/ip route find where {comment} and dst-address=10.0.0.0/8]] = 0) do={{ /ip route add \
+dst-address=10.0.0.0/8 gateway="wg-alice" {comment} }}
+/ipv6 route remove [find where {comment} and dst-address!=::/0]
 # Everything through the tunnel: first give the server's address a route of its own, then enable
-:if ([:len [find where {comment} and dst-address=::/0]] = 0) do={{ add dst-address=::/0 \
-gateway="wg-alice" disabled=yes {comment} }}
+:if ([:len [/ipv6 route find where {comment} and dst-address=::/0]] = 0) do={{ /ipv6 route add \
+dst-address=::/0 gateway="wg-alice" disabled=yes {comment} }}
 """
-    )
+    assert script(chosen) == wanted
 
 
 def test_a_key_that_the_router_keeps_is_shown_instead_of_set() -> None:
     text = script(settings(device_held=True))
     assert "private-key" not in text
-    assert ':put [get [find where name="wg-alice"] public-key]' in text
+    assert ':put [/interface wireguard get [find where name="wg-alice"] public-key]' in text
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
@@ -81,12 +75,13 @@ def test_nothing_of_a_configuration_is_lost(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_whatever_is_added_is_first_looked_for_or_removed(case: Case) -> None:
-    for menu in script(case.settings).split("\n/")[1:]:
-        for line in menu.splitlines():
-            if line.startswith("add "):
-                assert "\nremove [find where " in menu
-            elif " add " in line:
-                assert line.startswith(":if ([:len [find where ")
+    lines = script(case.settings).splitlines()
+    added = [(number, line) for number, line in enumerate(lines) if " add " in line]
+    assert len(added) >= 3
+    for number, line in added:
+        menu = line.partition("do={ ")[2].partition(" add ")[0] or line.partition(" add ")[0]
+        removed = any(earlier.startswith(f"{menu} remove [find where ") for earlier in lines[:number])
+        assert removed or line.startswith(f":if ([:len [{menu} find where ")
 
 
 @given(st.text(max_size=40))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, cast
 
 import httpx
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
+from wireguard_operator.gateway import errors
 from wireguard_operator.gateway.app import make_app
 from wireguard_operator.gateway.context import Context
 from wireguard_operator.gateway.main import make_context
@@ -63,3 +64,12 @@ def client_of(app: FastAPI, **headers: str) -> httpx.AsyncClient:
 def application(api: FakeApi | None = None, **settings: Any) -> FastAPI:
     """The application with all its routes."""
     return make_app(context_on(api or FakeApi(), **settings))
+
+
+def part_of_application(context: Context, router: APIRouter, prefix: str) -> FastAPI:
+    """An application with the routes of one area only, which takes a fraction of the time to make."""
+    app = FastAPI()
+    app.state.context = context
+    errors.install(app)
+    app.include_router(router, prefix=prefix)
+    return app

@@ -24,6 +24,7 @@ class FakeClient:
     def __init__(self, pages: list[Any], watches: list[Any]) -> None:
         self._pages, self._watches = pages, watches
         self.watched: list[str] = []
+        self.played = asyncio.Event()
 
     async def pages(self, kind: Any, namespace: str | None) -> AsyncIterator[Object]:
         found = self._pages.pop(0)
@@ -35,6 +36,7 @@ class FakeClient:
     async def watch(self, kind: Any, namespace: str | None, version: str, seconds: int) -> AsyncIterator[Object]:
         self.watched.append(version)
         if not self._watches:
+            self.played.set()
             await asyncio.Event().wait()
         for event in self._watches.pop(0):
             if isinstance(event, Exception):
@@ -62,11 +64,10 @@ class Told:
 async def play(monkeypatch: pytest.MonkeyPatch, pages: list[Any], watches: list[Any]) -> tuple[list[str], list[str]]:
     """What was told, and the versions from which was watched, until the watches have played."""
     monkeypatch.setattr(watch, "PAUSES", (0.0,))
-    client, told, turns = FakeClient(pages, watches), Told(), len(watches)
+    client, told = FakeClient(pages, watches), Told()
     task = asyncio.create_task(watch.follow(cast(KubeClient, client), PEERS, None, told))
     async with asyncio.timeout(10):
-        while len(client.watched) <= turns:
-            await asyncio.sleep(0)
+        await client.played.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     return told.heard, client.watched

@@ -11,14 +11,16 @@ they come from an issuer that was named, and then only a user with the OIDC pref
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
 from typing import Any
 
 from ...api.base import GROUP
-from ...kube.client import KubeClient
-from ...kube.resources import ACCESS_REVIEWS, TOKEN_REVIEWS
+from ...kube.client import KubeClient, Object
+from ...kube.errors import Unavailable
+from ...kube.resources import ACCESS_REVIEWS, TOKEN_REVIEWS, ResourceType
 from ..memory import Memory
 from ..metrics import Metrics
 from ..settings import Settings
@@ -27,6 +29,8 @@ from .caller import Identity
 TOKEN_SECONDS = 10.0
 ACCESS_SECONDS = 5.0
 KNOWN_SECONDS = 3600.0
+REVIEW_SECONDS = 5.0
+"""A review takes milliseconds, and a caller waits for it."""
 MAX_TOKEN = 16384
 """Bytes; a header longer than that is no token."""
 _NOBODY = Identity("")
@@ -72,7 +76,7 @@ class Reviews:
         """One TokenReview, not remembered; with an audience the token must have been made for it."""
         spec: dict[str, Any] = {"token": token} | ({"audiences": [audience]} if audience else {})
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec}
-        status = (await self._client.create(TOKEN_REVIEWS, "", body)).get("status", {})
+        status = await self._ask(TOKEN_REVIEWS, body)
         if status.get("authenticated") is not True:
             return None
         # An authenticator that does not know audiences says yes without naming any.
@@ -104,10 +108,19 @@ class Reviews:
             spec: dict[str, Any] = {"user": identity.username, "groups": list(identity.groups), "uid": identity.uid}
             spec |= {"extra": identity.extra, "resourceAttributes": attributes}
             body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
-            status = (await self._client.create(ACCESS_REVIEWS, "", body)).get("status", {})
+            status = await self._ask(ACCESS_REVIEWS, body)
             found = status.get("allowed") is True and status.get("denied") is not True
             self._access.put(key, found)
         return found
+
+    async def _ask(self, kind: ResourceType, body: Object) -> Object:
+        """The status of a review. An API server that hangs is away."""
+        try:
+            async with asyncio.timeout(REVIEW_SECONDS):
+                status: Object = (await self._client.create(kind, "", body)).get("status", {})
+                return status
+        except TimeoutError:
+            raise Unavailable(f"no answer to a review within {REVIEW_SECONDS:g} s") from None
 
 
 def _key(token: str) -> bytes:

@@ -7,6 +7,7 @@ the cache, since a thousand rows through a model take longer than all the rest o
 from __future__ import annotations
 
 import ipaddress
+import re
 import uuid
 from datetime import datetime
 from functools import lru_cache
@@ -26,6 +27,7 @@ from .server_requests import ServerStatus
 from .statuses import peer_status, server_status
 
 JSON = "application/json"
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class _Answer(BaseModel):
@@ -38,7 +40,7 @@ class ServerAnswer(_Answer):
     id: UUID
     """Stays the same for ever, in another cluster too."""
     tenant_id: UUID
-    """Made from the tenant's name."""
+    """The tenant's name if that is a UUID, else one made from it."""
     tenant: str
     """The tenant, a namespace."""
     name: str
@@ -115,7 +117,7 @@ class PeerAnswer(_Answer):
     id: UUID
     """Stays the same for ever, in another cluster too: spec.subscriber.externalId."""
     tenant_id: UUID
-    """Made from the tenant's name."""
+    """The tenant's name if that is a UUID, else one made from it."""
     tenant: str
     """The tenant, a namespace."""
     server_id: UUID | None
@@ -215,8 +217,8 @@ class CreatedPeer(PeerAnswer):
 
 @lru_cache(maxsize=1024)
 def tenant_id(namespace: str) -> str:
-    """A UUID for a tenant, since older clients expect one."""
-    return str(uuid.uuid5(SPACE, f"namespaces/{namespace}"))
+    """A UUID for a tenant, since older clients expect one. A namespace that is named by one is that tenant."""
+    return namespace if _UUID.fullmatch(namespace) else str(uuid.uuid5(SPACE, f"namespaces/{namespace}"))
 
 
 def server_answer(server: ServerRecord) -> dict[str, Any]:

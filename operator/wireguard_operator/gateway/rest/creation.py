@@ -92,8 +92,8 @@ def _is_settled(peer: PeerRecord | None, uid: str) -> bool:
 
 
 def _is_complete(peer: PeerRecord) -> bool:
-    """As asked: on the device or, for one that is off, known to be."""
-    return peer.observed >= peer.generation and peer.fault is None and (peer.programmed or not peer.enabled)
+    """Ready: on the device or, for one that is disabled or has expired, off it."""
+    return peer.observed >= peer.generation and peer.fault is None
 
 
 async def _take_back(context: Context, caller: Caller, key: Key, uid: str) -> None:

@@ -12,6 +12,7 @@ from ...api.base import Key
 from ...kube.client import Object
 from ...kube.errors import AlreadyExists, Conflict, Invalid, NotFound
 from ...kube.resources import PEERS, SERVERS
+from ..audit import LAST_CHANGED_BY
 from ..auth.authorize import authorize
 from ..auth.caller import Caller
 from ..cache.identity import new_id
@@ -130,7 +131,9 @@ def router(context: Context) -> APIRouter:
         server = find_server(context, caller, server_id)
         wanted = server.keys_of + 1
         if server.key_generation < wanted:
-            server = await change(context, caller, server, {"spec": {"keyGeneration": wanted}})
+            annotations = {LAST_CHANGED_BY: caller.username}
+            patch = {"metadata": {"annotations": annotations}, "spec": {"keyGeneration": wanted}}
+            server = await change(context, caller, server, patch)
         found = await shelf.until(server.key, lambda now: now is None or now.keys_of >= wanted, _wait(context))
         return respond(server_answer(found or server), 200 if found is not None and found.keys_of >= wanted else 202)
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import httpx
 import pytest
-from gateway_world import FakeApi, client_of, context_on
+from gateway_world import FakeApi, client_of, context_on, part_of_application
 
-from wireguard_operator.gateway.app import PREFIX, make_app
+from wireguard_operator.gateway.app import PREFIX
+from wireguard_operator.gateway.billing import webhooks
 from wireguard_operator.kube.client import Object
 from wireguard_operator.kube.errors import Conflict, Invalid, KubeError, NotFound, Unavailable
 from wireguard_operator.kube.resources import PEERS, SECRETS, ResourceType
@@ -85,7 +86,7 @@ class World:
         context = context_on(api, **settings)
         context.cache.servers.replace(None, [])
         context.cache.peers.replace(None, list(api.peers.values()))
-        self._app = make_app(context)
+        self._app = part_of_application(context, webhooks.router(context), PREFIX)
 
     async def send(self, kind: str = "subscription.suspended", number: int = 1, **data: str) -> httpx.Response:
         at = datetime.now(UTC).replace(microsecond=number).isoformat()
@@ -129,7 +130,8 @@ async def test_while_the_api_server_is_away_the_sender_is_told_to_come_again() -
 
 async def test_before_all_peers_are_known_nobody_is_called_unknown() -> None:
     api = PeerApi("alice")
-    app = make_app(context_on(api))
+    context = context_on(api)
+    app = part_of_application(context, webhooks.router(context), PREFIX)
     text = json.dumps(
         {"type": "invoice.paid", "timestamp": datetime.now(UTC).isoformat(), "data": {"customer_id": "c-1"}}
     ).encode()

@@ -9,13 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-from gateway_world import FakeApi, client_of, context_on
+from gateway_world import FakeApi, client_of, context_on, part_of_application
 
 from tests.client_configs import PEER_PUBLIC, settings
 from wireguard_operator.api.base import Key
 from wireguard_operator.domain import tickets
 from wireguard_operator.domain.tickets import Scope
-from wireguard_operator.gateway.app import PROVISION, make_app
+from wireguard_operator.gateway.app import PROVISION
 from wireguard_operator.gateway.registration import devices
 from wireguard_operator.kube.client import Object
 from wireguard_operator.kube.errors import KubeError, NotFound, Unavailable
@@ -90,7 +90,8 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def register(api: DeviceApi) -> httpx.Response:
-    app = make_app(context_on(api, create_wait=0.05))
+    context = context_on(api, create_wait=0.05)
+    app = part_of_application(context, devices.public_router(context), PROVISION)
     async with client_of(app) as client:
         return await client.post(f"{PROVISION}/register", json={"token": f"{NAME}.jwt", "public_key": PEER_PUBLIC})
 

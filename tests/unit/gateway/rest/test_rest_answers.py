@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from wireguard_operator.gateway.cache.records import METADATA
 from wireguard_operator.gateway.cache.store import Store
 from wireguard_operator.gateway.metrics import Metrics
-from wireguard_operator.gateway.rest.answers import PeerAnswer, ServerAnswer, peer_answer, server_answer
+from wireguard_operator.gateway.rest.answers import PeerAnswer, ServerAnswer, peer_answer, server_answer, tenant_id
 from wireguard_operator.gateway.rest.names import object_name
 from wireguard_operator.gateway.rest.sentences import in_words_of_the_contract
 from wireguard_operator.gateway.rest.server_health import health_of
@@ -116,6 +116,12 @@ def test_the_id_of_another_tenants_server_is_computed_whether_it_exists_or_not()
     body["metadata"]["annotations"]["wireguard.dotmac.io/id"] = "7d9ab1f2-3b9c-4d57-9d2a-6f8f3d6b1a11"
     store.servers.put(body)
     assert answer(store, {"serverRef": {"name": "paris", "namespace": "other"}})["server_id"] == before
+
+
+def test_a_namespace_that_is_named_by_a_uuid_is_the_tenant_of_that_id() -> None:
+    named = "7d9ab1f2-3b9c-4d57-9d2a-6f8f3d6b1a11"
+    assert tenant_id(named) == named
+    assert tenant_id("isp") == tenant_id("isp") != tenant_id("isp-2")
 
 
 def test_metadata_that_was_spoilt_by_hand_is_empty() -> None:
