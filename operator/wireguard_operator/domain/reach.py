@@ -55,6 +55,12 @@ def pod_url(pod: Mapping[str, Any]) -> str | None:
     return f"https://{endpoint(address, AGENT_PORT)}" if address else None
 
 
+def is_ready(pod: Mapping[str, Any]) -> bool:
+    """Whether the pod's agent listens, as far as Kubernetes knows."""
+    conditions = pod.get("status", {}).get("conditions") or ()
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
 def _port(server: WireGuardServer, service: Service | None) -> int:
     if service is not None:
         entry = service["spec"]["ports"][0]

@@ -7,7 +7,7 @@ from objects import server
 
 from wireguard_operator.api.reasons import Reason
 from wireguard_operator.domain.conditions import Problem
-from wireguard_operator.domain.reach import agent_url, endpoint_of
+from wireguard_operator.domain.reach import agent_url, endpoint_of, is_ready, pod_url
 
 
 def service(type_: str, *ingress: dict[str, str], port: int = 51820, node_port: int | None = None) -> dict[str, Any]:
@@ -71,3 +71,12 @@ def test_the_agent_is_where_its_host_or_its_service_is() -> None:
     assert agent_url(pod("ClusterIP"), {"spec": {"clusterIP": "10.96.0.8"}}) == "https://10.96.0.8:8443"
     assert agent_url(pod("ClusterIP"), {"spec": {"clusterIP": "fd00::8"}}) == "https://[fd00::8]:8443"
     assert agent_url(pod("ClusterIP"), None) is None
+
+
+def test_a_pod_is_reached_at_its_address_and_ready_when_kubernetes_says_so() -> None:
+    assert pod_url({}) is None
+    assert pod_url({"status": {"podIP": "10.244.0.9"}}) == "https://10.244.0.9:8443"
+    assert pod_url({"status": {"podIP": "fd00::9"}}) == "https://[fd00::9]:8443"
+    assert not is_ready({"status": {}})
+    assert not is_ready({"status": {"conditions": [{"type": "Ready", "status": "False"}]}})
+    assert is_ready({"status": {"conditions": [{"type": "Ready", "status": "True"}]}})

@@ -19,7 +19,7 @@ from ...api.base import Key
 from ...api.data_plane import DataPlaneType
 from ...api.reasons import Reason
 from ...api.server import WireGuardServer
-from ...domain import events, usage
+from ...domain import events, reach, usage
 from ...domain.claims import Claims
 from ...domain.conditions import Problem
 from ...domain.lifecycle import Situation, Verdict, judge
@@ -96,6 +96,8 @@ class ServerWork:
         self._roster = Roster(self._link, claims, self._statistics, members)
         self._pods = Pods(services)
         self._relay = Relay()
+        self._ready_pods: frozenset[str] = frozenset()
+        """UIDs, of a server with one replica."""
         self._arbiter = Arbiter(services, key, self._link, self._relay, self._read_last, self._agent_changed)
         self._boot = BootSecrets(services.secrets)
         self._reach: Reach | None = None
@@ -216,15 +218,19 @@ class ServerWork:
         """See to it that one of several pods serves. Raises KubeError."""
         if server.server.spec.data_plane.is_replicated:
             await self._arbiter.step(server.server, complete=self._complete)
-        else:
-            await self._arbiter.close()
+            return
+        await self._arbiter.close()
+        ready = frozenset(pod["metadata"]["uid"] for pod in self._cache.pods_of(self._key) if reach.is_ready(pod))
+        if ready and ready != self._ready_pods:
+            self._ready_pods = ready
+            self._agent_changed()  # a pod in the place of another one knows nothing of where the peers are
 
     async def _read_last(self, agent: AgentClient) -> None:
         """Take in what a device has counted that serves no longer. Raises AgentError."""
         await self._statistics.read(agent.counters)
 
     def _agent_changed(self) -> None:
-        """Another pod serves: what its agent holds has to be asked."""
+        """Another pod serves: what its agent holds has to be asked, and it is told what it needs."""
         self._link.doubt()
         self._wake()
 
@@ -326,10 +332,10 @@ class ServerWork:
         return members | self._roster.uids() | self._releasing
 
     async def _find_reach(self, server: ServerRecord) -> None:
-        self._reach = reach = await self._pods.reconcile(server.server)
-        server.facts.endpoint = reach.endpoint if isinstance(reach.endpoint, str) else None
-        server.facts.endpoint_problem = None if isinstance(reach.endpoint, str) else reach.endpoint
-        server.facts.pod_problem = reach.problem
+        self._reach = found = await self._pods.reconcile(server.server)
+        server.facts.endpoint = found.endpoint if isinstance(found.endpoint, str) else None
+        server.facts.endpoint_problem = None if isinstance(found.endpoint, str) else found.endpoint
+        server.facts.pod_problem = found.problem
 
     def _judge(self, dirty: Iterable[Key], server: ServerRecord) -> None:
         """Take from the desired state what does not belong there any more; note whom to provide for."""
