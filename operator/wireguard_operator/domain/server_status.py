@@ -29,6 +29,8 @@ class ServerFacts:
     addresses: tuple[str, ...] = ()
     capacity: int | None = None
     agent_secret: str | None = None
+    key_keeper: str | None = None
+    """The foreign system that has the server's key."""
     endpoint_problem: Problem | None = None
     pod_problem: Problem | None = None
     """Why there are no pods as there should be."""
@@ -108,7 +110,8 @@ def _phase(server: WireGuardServer, facts: ServerFacts) -> ServerPhase:
 
 def _findings(server: WireGuardServer, facts: ServerFacts) -> list[Finding]:
     steps = _steps(facts)
-    degraded = [Finding(ConditionType.DEGRADED, True, Reason.FORWARDING_OFF, "; ".join(facts.warnings))]
+    lack = Reason.SYSTEM_DRIFTED if server.spec.data_plane.type.is_foreign else Reason.FORWARDING_OFF
+    degraded = [Finding(ConditionType.DEGRADED, True, lack, "; ".join(facts.warnings))]
     lacks = degraded if facts.warnings else []
     return [*steps, _available(server, facts), *lacks, *with_summary(_ready(server, facts, steps))]
 
@@ -127,6 +130,8 @@ def _keys(facts: ServerFacts) -> Finding:
     kind = ConditionType.KEYS_READY
     if facts.key_problem:
         return failed(kind, facts.key_problem)
+    if facts.key_keeper is not None:
+        return Finding(kind, True, Reason.KEYS_READY, f"{facts.key_keeper} keeps the server's key")
     if facts.public_key is None or facts.agent_secret is None:
         return Finding(kind, None, Reason.WAITING, "no keys yet")
     return Finding(kind, True, Reason.KEYS_READY, f"the agent's certificate is in Secret {facts.agent_secret}")

@@ -40,8 +40,10 @@ class Intake:
         clock: Callable[[], datetime],
         is_known: Callable[[PeerRecord], bool],
         wake: Callable[[], None],
+        batch: int = BATCH,
     ) -> None:
         """``is_known``: whether a peer may be on the device already; ``wake`` is called when a batch has ended."""
+        self._size = batch
         self._provisioner = provisioner
         self._clock = clock
         self._is_known = is_known
@@ -109,7 +111,7 @@ class Intake:
         if self._task is not None or not (self._waiting or leaving):
             return
         batch = list[PeerRecord]()
-        while self._line and len(batch) < BATCH:
+        while self._line and len(batch) < self._size:
             record = self._waiting.get(heapq.heappop(self._line)[-1])
             if record is not None:
                 self.drop(record.key)

@@ -10,18 +10,31 @@ from ...api.base import Key
 from ...api.reasons import Reason
 from ...api.server import WireGuardServer
 from ...domain import client_config, secrets
+from ...domain.capabilities import Capability
 from ...domain.conditions import Problem
 from ...domain.key_ring import Imports, KeyRing, next_ring
 from ...kube.errors import Forbidden, Invalid, KubeError
 from ..services import Services
 from ..watch.records import PeerRecord
 from ..writes.secret_store import ForeignSecret, SecretStore
+from .foreign import ForeignServer
 from .identity import Ready
 
 logger = logging.getLogger(__name__)
 
 KIND = "WireGuardPeer"
 CALLS_AT_ONCE = 16
+TRIED_AGAIN = {
+    Reason.SECRET_NOT_FOUND,
+    Reason.SECRET_REFUSED,
+    Reason.KEY_INVALID,
+    Reason.SYSTEM_UNREACHABLE,
+    Reason.SYSTEM_FAILED,
+    Reason.SYSTEM_REFUSED,
+    Reason.SYSTEM_UNSUITABLE,
+    Reason.SYSTEM_IN_USE,
+}
+"""Problems of which no watch tells when they are over."""
 
 Work = tuple[PeerRecord, KeyRing]
 
@@ -29,7 +42,9 @@ Work = tuple[PeerRecord, KeyRing]
 class PeerKeys:
     """Brings the Secrets of one server's peers about."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, foreign: ForeignServer | None = None) -> None:
+        """``foreign``: the system behind the server, which may make keys itself."""
+        self._foreign = foreign
         self._store: SecretStore = services.secrets
         self._clock = services.clock
         self._known: dict[str, KeyRing] = {}
@@ -56,7 +71,7 @@ class PeerKeys:
                 work.append((record, result))
             elif isinstance(result, Problem):
                 record.facts.key_problem = result
-                if result.reason in (Reason.SECRET_NOT_FOUND, Reason.SECRET_REFUSED, Reason.KEY_INVALID):
+                if result.reason in TRIED_AGAIN:
                     failed.add(record.key)
             elif isinstance(result, KubeError):
                 logger.warning("peer %s: %s", record.key, result)
@@ -74,12 +89,38 @@ class PeerKeys:
         made_for = None
         if peer.status.secret_ref is not None and peer.status.public_key is not None:
             made_for = peer.status.key_generation or 0
+        if self._foreign is not None:
+            self._foreign.keep(uid)
+            if self._foreign.makes_keys:
+                return await self._foreign_ring(self._foreign, record, have, made_for)
         imports, error = await self._imports(record)
         ring = next_ring(peer.spec, have, imports, made_for, self._clock())
         if error is not None and isinstance(ring, Problem):
             raise error
+        if isinstance(ring, KeyRing) and self._foreign is not None and not self._foreign.can(Capability.KEY_OVERLAP):
+            ring = ring.finished()
         if isinstance(ring, KeyRing):
             self._known[uid] = ring
+        return ring
+
+    async def _foreign_ring(
+        self, foreign: ForeignServer, record: PeerRecord, have: KeyRing | None, made_for: int | None
+    ) -> KeyRing | Problem:
+        """Of a system that makes the keys. It goes on having them, so that a Secret that is lost can be restored."""
+        generation = record.peer.spec.key_generation
+        if have is not None and have.generation >= generation:
+            return have.finished()
+        fresh = made_for is None or generation > made_for
+        keys = await foreign.make(record, generation, fresh=fresh)
+        if keys is None:
+            return Problem(
+                Reason.KEY_LOST,
+                "the Secret with the keys is gone, and so is the client that had them;"
+                " raise spec.keyGeneration for new keys",
+            )
+        if isinstance(keys, Problem):
+            return keys
+        ring = self._known[record.uid] = KeyRing(keys, generation)
         return ring
 
     async def _imports(self, record: PeerRecord) -> tuple[Imports, KubeError | None]:

@@ -22,6 +22,7 @@ from ...domain.routes import RouteTable
 from ..services import Services
 from ..watch.records import PeerRecord, ServerRecord
 from .address_store import AddressStore, Request
+from .foreign import ForeignServer
 from .identity import Ready
 from .peer_keys import PeerKeys, Work
 
@@ -47,10 +48,10 @@ class Outcome:
 class Provisioner:
     """Provides for the peers of one server."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, foreign: ForeignServer | None = None) -> None:
         self._services = services
         self.addresses = AddressStore(services.client)
-        self.keys = PeerKeys(services)
+        self.keys = PeerKeys(services, foreign)
         self.rotated: dict[Key, str] = {}
         """The new public keys of peers that use them."""
         self._routes = RouteTable()

@@ -19,6 +19,7 @@ from ...api.base import Key
 from ...api.reasons import Reason
 from ...api.server import WireGuardServer
 from ...domain import events, usage
+from ...domain.capabilities import System
 from ...domain.claims import Claims
 from ...domain.conditions import Problem
 from ...domain.lifecycle import Situation, Verdict, judge
@@ -26,7 +27,7 @@ from ...domain.restriction import policy_of
 from ...domain.secrets import peer_secret_name
 from ...kube.errors import KubeError
 from ...kube.resources import PEERS
-from ..agents.client import AgentClient, AgentError, AgentUnreachable
+from ..agents.client import Agent, AgentClient, AgentError, AgentUnreachable
 from ..agents.link import DeviceLink
 from ..metrics.process import Change
 from ..services import Services
@@ -34,8 +35,9 @@ from ..watch.records import PeerRecord, ServerRecord
 from .boot import BootSecrets
 from .deadlines import Deadlines
 from .deletion import Deletion
+from .foreign import ForeignServer
 from .identity import Identity, Ready
-from .intake import Finished, Intake
+from .intake import BATCH, Finished, Intake
 from .orphans import Orphans
 from .pods import Pods, Reach
 from .provisioner import Provisioner
@@ -53,6 +55,8 @@ class Mark(Protocol):
         ...
 
 
+FOREIGN_BATCH = 8
+"""Peers that are provided for together where a foreign system takes seconds for each: the first ones soon."""
 ROOM = Key("", "")
 """Stands among the peers' deadlines for the moment at which the server may have room again."""
 
@@ -87,7 +91,7 @@ class ServerWork:
         self._keeps = True
         """Whether the server goes on to exist."""
         members: dict[Key, PeerRecord] = {}
-        claims = Claims()
+        claims = self._claims = Claims()
         self._link = DeviceLink(partial(services.metrics.state_sent, key))
         self._statistics = Statistics(services, key, claims, members)
         self._roster = Roster(self._link, claims, self._statistics, members)
@@ -95,8 +99,10 @@ class ServerWork:
         self._boot = BootSecrets(services.secrets)
         self._reach: Reach | None = None
         self._own = Identity(services.secrets, services.authority)
-        self._provisioner = Provisioner(services)
-        self._intake = Intake(self._provisioner, services.clock, self._is_known, wake)
+        self._foreign = self._find_foreign()
+        self._provisioner = Provisioner(services, self._foreign)
+        batch = BATCH if self._foreign is None else FOREIGN_BATCH
+        self._intake = Intake(self._provisioner, services.clock, self._is_known, wake, batch)
         self._orphans = Orphans(services.client, key)
         self._deletion = Deletion(services.client, services.cache)
         self._searched: set[str] = set()
@@ -143,6 +149,9 @@ class ServerWork:
         again.
         """
         began = time.monotonic()
+        if self._foreign is not None and self._foreign.take_news():
+            self._link.doubt()  # it says what it has come to when it is asked
+            own = True
         if ROOM in dirty:
             self._has_room(server)
         if self._complete:
@@ -176,10 +185,15 @@ class ServerWork:
     async def close(self) -> None:
         """Stop what is under way. The device goes on as it is."""
         await self._intake.stop()
+        if self._foreign is not None:
+            await self._foreign.close()
 
     async def take_leave(self) -> None:
         """The server is gone: take its peers off the device, as far as the agent can still be reached."""
         await self._intake.stop()
+        if self._foreign is not None:
+            self._foreign.leave(frozenset(self._known() if self._complete else ()))
+            return
         if self._served is None or not self._complete:
             return
         for record in self._roster.members():
@@ -246,7 +260,7 @@ class ServerWork:
         if changed or reread:
             server.facts.room_problem = None
         await self._find_reach(server)
-        ready = await self._own.reconcile(server, self._provisioner.networks)
+        ready = await (self._foreign or self._own).reconcile(server, self._provisioner.networks)
         if ready is not None:
             self._link.set_interface(ready.interface)
         members = self._cache.peers_of(self._key)
@@ -287,7 +301,11 @@ class ServerWork:
         return members | self._roster.uids() | self._releasing
 
     async def _find_reach(self, server: ServerRecord) -> None:
-        self._reach = reach = await self._pods.reconcile(server.server)
+        if self._foreign is not None:
+            reach = self._foreign.reach(server.server)
+        else:
+            reach = await self._pods.reconcile(server.server)
+        self._reach = reach
         server.facts.endpoint = reach.endpoint if isinstance(reach.endpoint, str) else None
         server.facts.endpoint_problem = None if isinstance(reach.endpoint, str) else reach.endpoint
         server.facts.pod_problem = reach.problem
@@ -306,13 +324,16 @@ class ServerWork:
                 continue
             seated = self._keeps and bool(self._provisioner.addresses.held_by(record.uid))
             labels = self._cache.namespace(key.namespace).labels
-            verdict = judge(Situation(record.peer, self._key, server.server, now, labels, seated))
+            system = self._foreign.system if self._foreign is not None else System.OWN
+            verdict = judge(Situation(record.peer, self._key, server.server, now, labels, seated, system))
             record.facts.verdict = verdict
             self._deadlines.set(key, verdict.until)
             self._roster.take_in(record)
             self._provisioner.wish(record)
             if not verdict.admitted:
                 self._roster.withdraw(record)
+                if self._foreign is not None:
+                    self._foreign.withhold(record.uid)
             if _is_provided_for(verdict):
                 self._releasing.discard(record.uid)
                 self._intake.add(record)
@@ -427,6 +448,8 @@ class ServerWork:
 
     def _leaving(self) -> frozenset[str]:
         """Whose addresses can be given back: the device does not know them any more, and the server stays."""
+        if self._foreign is not None:
+            return self._foreign.gone(self._releasing) if self._keeps and self._complete else frozenset()
         return frozenset(self._releasing) if self._keeps and self._link.is_settled() else frozenset()
 
     def _has_room(self, server: ServerRecord) -> None:
@@ -439,7 +462,27 @@ class ServerWork:
         """Keys are in a Secret before they are on a device."""
         return self._services.secrets.find(record.peer, peer_secret_name(record.peer.metadata.name)) is not None
 
-    def _agent(self, server: WireGuardServer) -> AgentClient:
+    def _find_foreign(self) -> ForeignServer | None:
+        """What works with the foreign system behind the server, if there is one."""
+        record = self._cache.servers.get(self._key)
+        if record is None or not record.server.spec.data_plane.type.is_foreign:
+            return None
+        return ForeignServer(self._services, record.server, self._accounts, self._owner, self._wake)
+
+    def _accounts(self) -> dict[str, str | None]:
+        """UIDs of all who may have accounts in a foreign system, with the public keys that their statuses name."""
+        peers = [self._cache.peers[key] for key in self._cache.peers_of(self._key)]
+        known = dict[str, str | None].fromkeys(self._releasing)
+        return known | {record.uid: record.peer.status.public_key for record in (*self._roster.members(), *peers)}
+
+    def _owner(self, public_key: str) -> str:
+        """UID of the peer that uses a key."""
+        record = self._cache.peers.get(self._claims.holder(public_key) or self._key)
+        return record.uid if record is not None else ""
+
+    def _agent(self, server: WireGuardServer) -> Agent:
+        if self._foreign is not None:
+            return self._foreign
         if self._reach is None or self._reach.agent_url is None:
             raise AgentUnreachable("the Service of the agent has no address yet")
         name = agent_name(server.metadata.namespace, server.metadata.name)
