@@ -55,7 +55,11 @@ class NoCredentials(SystemError):
 
 
 class Uncertain(SystemError):
-    """The request may or may not have been carried out."""
+    """The request may or may not have been carried out; without an answer it may still be under way."""
+
+    def __init__(self, message: str, *, answered: bool = True) -> None:
+        super().__init__(message)
+        self.answered = answered
 
 
 class Throttled(SystemError):

@@ -70,9 +70,10 @@ def plan(
     for account in accounts:
         if account.uid is None or account.key in wanted:
             continue
-        former = account.uid in served and generation_of(account.name) < served[account.uid]
-        if account.uid in discarded or former:
-            # A former key's account would keep the address from the one that has come in its place.
+        former = account.uid in served and generation_of(account.name) <= served[account.uid]
+        if account.uid in discarded or (former and account.key not in spared):
+            # A former key's account would keep the address from the one that has come in its place; a second one of the
+            # same keys' generation is what a lost answer has led to.
             steps.append(Step(Act.DELETE, account.key, account))
         elif account.enabled and account.uid in members and account.key not in spared:
             steps.append(Step(Act.CUT, account.key, account))

@@ -29,6 +29,10 @@ TRIES = 2
 """Writes for one account before it is left alone: the second one follows when the first one's fate was unclear."""
 UNCERTAIN_LIMIT = 4
 """Writes in a row without a clear answer; after that the system is left alone."""
+SETTLE_SECONDS = 30.0
+"""For which a write that was not answered may still be under way; nothing else is written meanwhile."""
+IDENTIFY_SECONDS = 60.0
+"""After which a system is asked again what it is."""
 FRESH_SECONDS = 1.0
 """So old a look may be before a cut, whose last counters it tells."""
 SPARE_SECONDS = 120.0
@@ -89,6 +93,7 @@ class Steward:
         self.final: dict[str, Account] = {}
         """Accounts as they were right before they were cut, until somebody takes them."""
         self._seen = 0.0
+        self._identified = 0.0
         self._orders: list[_Order] = []
         self._discarded: set[str] = set()
         self._spared: dict[str, float] = {}
@@ -216,8 +221,10 @@ class Steward:
     async def _round(self) -> None:
         if self._system is None:
             system = await self._connect()
-            self._system = system
-            self.site = await system.identify()
+            self._system, self._identified = system, -IDENTIFY_SECONDS
+        if time.monotonic() - self._identified >= IDENTIFY_SECONDS:
+            self.site = await self._system.identify()
+            self._identified = time.monotonic()
         await self._look(self._system)
         if self.trouble is not None:
             logger.info("the system answers again")
@@ -255,6 +262,7 @@ class Steward:
         except Uncertain as error:
             hold.message = str(error)
             self._uncertain += 1
+            await _settle(error)
             if self._uncertain >= UNCERTAIN_LIMIT:
                 self._uncertain = 0
                 raise
@@ -305,6 +313,7 @@ class Steward:
                     await self._look(system)
         except (Uncertain, Rejected) as error:
             self._finish(order, error)
+            await _settle(error)
             await self._look(system)
         else:
             self._finish(order, keys)
@@ -312,7 +321,8 @@ class Steward:
     async def _make(self, system: ForeignSystem, name: str) -> Account:
         try:
             account = await system.make(name)
-        except Uncertain:
+        except Uncertain as error:
+            await _settle(error)
             # It may be there by now: that is looked for before another one is made.
             account = await system.make(name)
         await self._look(system)
@@ -329,6 +339,7 @@ class Steward:
             await system.put(account, Wanted(account.key, order.uid, order.addresses, account.routes))
         except (Uncertain, Rejected) as error:
             logger.info("a new account has not got its address yet: %s", error)  # the plan sees to it
+            await _settle(error)
         await self._look(system)
 
     def _finish(self, order: _Order, result: ClientKeys | SystemError | None) -> None:
@@ -373,3 +384,9 @@ class Steward:
 
     def _name(self) -> str:
         return str(self.site.system) if self.site is not None else "the system"
+
+
+async def _settle(error: SystemError) -> None:
+    """Two writes at a time may wipe a device, and what is not there yet may come."""
+    if isinstance(error, Uncertain) and not error.answered:
+        await asyncio.sleep(SETTLE_SECONDS)

@@ -99,8 +99,8 @@ class Web:
         except aiohttp.ClientConnectorError as error:
             raise Unreachable(f"no answer from {self._url}: {_short(error)}") from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            kind = Unreachable if reads else Uncertain
-            raise kind(f"no answer from {self._url} to {method} {path}: {_short(error)}") from None
+            message = f"no answer from {self._url} to {method} {path}: {_short(error)}"
+            raise (Unreachable(message) if reads else Uncertain(message, answered=False)) from None
         if answer.status == 429:
             raise Throttled(f"{self._url} asks for patience", _seconds(answer.headers.get("Retry-After")))
         if answer.status >= 500:

@@ -37,6 +37,7 @@ class WGEasy:
         self._web = Web(url, credentials.authority)
         self._url = url
         self._credentials = credentials
+        self._is_in = False
 
     async def close(self) -> None:
         """See ``ForeignSystem.close``."""
@@ -45,7 +46,8 @@ class WGEasy:
     async def identify(self) -> Site:
         """See ``ForeignSystem.identify``."""
         version = await self._version()
-        await self._log_in()
+        if not self._is_in:
+            await self._log_in()
         interface = _part(await self._read("/api/admin/interface"), "publicKey")
         user = _part(await self._read("/api/admin/userconfig"), "host")
         networks = tuple(str(interface[part]) for part in ("ipv4Cidr", "ipv6Cidr") if interface.get(part))
@@ -150,6 +152,7 @@ class WGEasy:
             raise Denied("wg-easy wants a second factor; give the operator a user without TOTP")
         if answer.status != 200:
             raise Denied(f"wg-easy does not accept username and password of the Secret: {said(answer)}")
+        self._is_in = True
 
     async def _read(self, path: str, **query: str) -> Any:
         answer = await self._web.read(path, query)

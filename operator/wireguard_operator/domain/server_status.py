@@ -167,9 +167,10 @@ def _ready(server: WireGuardServer, facts: ServerFacts, steps: list[Finding]) ->
     kind = ConditionType.READY
     if server.metadata.deletion_timestamp is not None and facts.waits_for:
         return Finding(kind, False, Reason.WAITING_FOR_PEERS, _waiting(facts.waits_for))
-    for finding in steps:
-        if not finding.status:
-            return Finding(kind, False, finding.reason, finding.message)
+    if missing := [finding for finding in steps if not finding.status]:
+        # A step that only waits must not hide what it waits for.
+        first = next((finding for finding in missing if finding.reason is not Reason.WAITING), missing[0])
+        return Finding(kind, False, first.reason, first.message)
     if not server.spec.enabled:
         return Finding(kind, True, Reason.DISABLED, "spec.enabled is false: all peers are off the device as asked")
     return Finding(kind, True, Reason.READY, "serving")
