@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..api.data_plane import DataPlane
+from ..api.data_plane import DataPlane, FirezoneEdition
 from ..domain.keys import Hidden
 from ..domain.secrets import read
 from .contract import ForeignSystem
-from .errors import NoCredentials
-from .web import Credentials
+from .errors import NoCredentials, Unsuitable
+from .firezone import ACTORS, Firezone
+from .firezone_legacy import CONFIGURATION, FirezoneLegacy
+from .web import Credentials, Web
 from .wg_easy import WGEasy
+
+_PATHS = {FirezoneEdition.LEGACY: CONFIGURATION, FirezoneEdition.CURRENT: ACTORS}
 
 
 def system_url(plane: DataPlane) -> str | None:
@@ -34,8 +38,32 @@ def credentials_of(plane: DataPlane, secret: Mapping[str, Any]) -> Credentials:
     )
 
 
-async def connect(plane: DataPlane, owner: str, credentials: Credentials) -> ForeignSystem:
-    """The system. ``owner``: what is there for the server as a whole is called by it. Raises SystemError."""
+async def connect(plane: DataPlane, credentials: Credentials) -> ForeignSystem:
+    """The system. Raises SystemError."""
     if plane.wg_easy is not None:
         return WGEasy(plane.wg_easy.url, credentials)
-    raise ValueError("the data plane is the operator's own")
+    settings = plane.firezone
+    if settings is None:
+        raise ValueError("the data plane is the operator's own")
+    edition = settings.edition
+    if edition is FirezoneEdition.AUTO:
+        edition = await _edition(settings.url, credentials)
+    if edition is FirezoneEdition.LEGACY:
+        return FirezoneLegacy(settings.url, credentials)
+    return Firezone(settings.url, credentials, settings.group)
+
+
+async def _edition(url: str, credentials: Credentials) -> FirezoneEdition:
+    """Each edition has a path that the other does not have."""
+    web = Web(url, credentials.authority, credentials.token)
+    try:
+        answers = {edition: await web.read(path) for edition, path in _PATHS.items()}
+    finally:
+        await web.close()
+    for statuses in ((200,), (401, 403)):
+        for edition, answer in answers.items():
+            if answer.status in statuses:
+                return edition
+    raise Unsuitable(
+        f"{url} answers neither as Firezone 0.7 nor as 1.x does; spec.dataPlane.firezone.url must name its API"
+    )

@@ -25,6 +25,7 @@ from ..agent.protocol import (
     PeerCounters,
     Snapshot,
 )
+from ..domain.capabilities import Capability
 from ..domain.device import Delta, DesiredState, DevicePeer, Interface
 from .contract import Account, Wanted
 from .errors import SystemError, Unreachable
@@ -102,7 +103,11 @@ class SystemAgent:
     def _ack(self) -> Ack:
         state = self._state
         assert state is not None  # noqa: S101 - the callers have just set it
-        self._steward.want(wanted(state.interface, state.peers, self._owner))
+        peers = wanted(state.interface, state.peers, self._owner)
+        site = self._steward.site
+        if site is not None and Capability.ADDRESSES not in site.system.capabilities:
+            peers = {key: Wanted(key, one.uid) for key, one in peers.items()}  # its clients have other addresses
+        self._steward.want(peers)
         plan = self._steward.plan()
         applied = Applied(self._revision, state.digest)
         pending = plan.pending - plan.errors.keys()

@@ -65,6 +65,8 @@ class Account:
     """The system means it to be on its device, and it is not there."""
     spoilt: bool = False
     """Somebody changed what is ours to say and shows nowhere else here, e.g. its name."""
+    preshared_key: str | None = field(default=None, repr=False)
+    """Where the keys are ours to set."""
     rx_bytes: int = 0
     tx_bytes: int = 0
     last_handshake: int = 0

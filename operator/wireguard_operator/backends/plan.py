@@ -57,6 +57,7 @@ def plan(
     spared: Set[str] = frozenset(),
     *,
     makes_keys: bool,
+    keeps_accounts: bool = True,
 ) -> Plan:
     """What is to be done.
 
@@ -77,7 +78,7 @@ def plan(
             steps.append(Step(Act.DELETE, account.key, account))
         elif account.enabled and account.uid in members and account.key not in spared:
             steps.append(Step(Act.CUT, account.key, account))
-    going = {step.key for step in steps if step.act is Act.DELETE}
+    going = {step.key for step in steps if step.act is Act.DELETE or not keeps_accounts}
     holders = {address: a for a in accounts if a.key not in going for address in a.addresses}
     jammed = dict[str, Account]()
     for key, one in wanted.items():
@@ -87,7 +88,7 @@ def plan(
                 "no client there has this key, and none can be given it; raise spec.keyGeneration for new keys"
             )
             continue
-        if have is not None and _is_so(have, one):
+        if have is not None and _is_so(have, one) and (makes_keys or have.preshared_key == one.preshared_key):
             continue
         held = [(address, holders[address]) for address in one.addresses if address in holders]
         held = [(address, other) for address, other in held if other.key != key]

@@ -168,6 +168,7 @@ class Steward:
             self._discarded,
             self._spared.keys(),
             makes_keys=self._system.makes_keys if self._system is not None else False,
+            keeps_accounts=self._system.keeps_accounts if self._system is not None else True,
         )
         held = {
             step.key: self._holds[step.key].message

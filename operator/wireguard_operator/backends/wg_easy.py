@@ -11,7 +11,6 @@ done. The steward therefore has one write in flight and reads after each. A clie
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import Any
 
 from ..domain.capabilities import System
@@ -20,6 +19,7 @@ from ..domain.key_ring import ClientKeys
 from ..domain.keys import Hidden, InvalidKeyError, KeyPair, pair_of
 from .contract import Account, Site, Wanted, uid_of
 from .errors import Denied, Rejected, Unsuitable
+from .firezone_legacy import unix
 from .web import Answer, Credentials, Web, expect, said
 
 INFORMATION, SESSIONS = "/api/information", ("/api/auth/password", "/api/session")
@@ -204,18 +204,11 @@ def _account(client: dict[str, Any]) -> Account:
             spoilt=client.get("expiresAt") is not None,
             rx_bytes=int(received or 0),
             tx_bytes=int(client.get("transferTx") or 0),
-            last_handshake=_unix(client.get("latestHandshakeAt")),
+            last_handshake=unix(client.get("latestHandshakeAt")),
             endpoint=str(client["endpoint"]) if client.get("endpoint") and enabled else None,
         )
     except (KeyError, TypeError, ValueError):
         raise Unsuitable("wg-easy lists a client in another form than version 15 does") from None
-
-
-def _unix(text: object) -> int:
-    if not text:
-        return 0
-    moment = datetime.fromisoformat(str(text))
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
 def _part(body: Any, needed: str) -> dict[str, Any]:

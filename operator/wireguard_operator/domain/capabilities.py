@@ -24,6 +24,7 @@ class Capability(StrEnum):
     IMPORTED_KEY = "ImportedKey"
     KEY_OVERLAP = "KeyOverlap"
     PRESHARED_KEY = "PresharedKey"
+    NO_PRESHARED_KEY = "NoPresharedKey"
     ADDRESSES = "Addresses"
     ROUTES = "Routes"
     ACCESS = "Access"
@@ -38,14 +39,15 @@ MEANINGS: dict[Capability, str] = {
     Capability.DEVICE_KEY: "`spec.publicKey`: the device keeps its private key",
     Capability.IMPORTED_KEY: "`spec.privateKeySecretRef`: a key that was made elsewhere",
     Capability.KEY_OVERLAP: "`spec.keyOverlapSeconds`: former keys work until the new ones are used",
-    Capability.PRESHARED_KEY: "`spec.presharedKey`: none at all, or one from a Secret",
+    Capability.PRESHARED_KEY: "`spec.presharedKey.secretRef`: a preshared key from a Secret",
+    Capability.NO_PRESHARED_KEY: "`spec.presharedKey.policy: Never`: a tunnel without one",
     Capability.ADDRESSES: "`spec.addresses`: the peer has the addresses that it asks for",
     Capability.ROUTES: "`spec.routes`: networks behind the peer",
     Capability.ACCESS: "`spec.access`, and suspension into a walled garden",
     Capability.LIMITS: "`spec.limits`, and suspension that slows down",
     Capability.CLIENT: "`spec.client`: DNS, MTU and routes of the client",
     Capability.COUNTERS: "`status.traffic`: bytes in both directions",
-    Capability.HANDSHAKES: "`status.lastHandshakeTime`, and `status.online` from it",
+    Capability.HANDSHAKES: "`status.online`; `status.lastHandshakeTime`, or when the client was last connected",
 }
 
 
@@ -89,7 +91,8 @@ CAPABILITIES: dict[System, frozenset[Capability]] = {
         }
     ),
     # No WireGuard manager at all: a peer is an account for Firezone's own client, which makes its keys and addresses.
-    System.FIREZONE: frozenset(),
+    # Instead of handshakes it says when a client was last connected.
+    System.FIREZONE: frozenset({Capability.HANDSHAKES}),
 }
 
 
@@ -108,9 +111,15 @@ WISHES = (
     Wish("spec.publicKey", Capability.DEVICE_KEY, lambda spec: spec.public_key is not None),
     Wish("spec.privateKeySecretRef", Capability.IMPORTED_KEY, lambda spec: spec.private_key_secret_ref is not None),
     Wish(
-        "spec.presharedKey",
+        "spec.presharedKey.secretRef",
         Capability.PRESHARED_KEY,
-        lambda spec: spec.preshared_key.policy is PresharedKeyPolicy.NEVER or spec.preshared_key.secret_ref is not None,
+        lambda spec: spec.preshared_key.secret_ref is not None,
+        Feature.PRESHARED_KEY,
+    ),
+    Wish(
+        "spec.presharedKey.policy",
+        Capability.NO_PRESHARED_KEY,
+        lambda spec: spec.preshared_key.policy is PresharedKeyPolicy.NEVER,
         Feature.PRESHARED_KEY,
     ),
     Wish("spec.addresses", Capability.ADDRESSES, lambda spec: bool(spec.addresses), Feature.ADDRESSES),

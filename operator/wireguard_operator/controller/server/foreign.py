@@ -165,6 +165,15 @@ class ForeignServer:
         except SystemError as error:
             return Problem(error.reason, str(error))
 
+    def is_void(self, public_key: str) -> bool:
+        """Whether the keys of a peer that comes back are of no use any more."""
+        account = (self._steward.accounts or {}).get(public_key)
+        return self.system is System.FIREZONE and account is not None and not account.enabled
+
+    def void_keys(self) -> set[str]:
+        """Of those who should be there, the ones whose keys are of no use any more."""
+        return {key for key in self._steward.wanted or () if self.is_void(key)}
+
     def withhold(self, uid: str) -> None:
         """The peer must not use its tunnel."""
         self._steward.withhold(uid)
@@ -229,7 +238,7 @@ class ForeignServer:
             raise NoCredentials(f"there is no Secret {ref.name} to log in with") from None
         except KubeError as error:
             raise Unreachable(f"Secret {ref.name} cannot be read: {error}") from None
-        return await connect(self._plane, self._uid, credentials_of(self._plane, secret))
+        return await connect(self._plane, credentials_of(self._plane, secret))
 
     def _claim(self, name: str) -> None:
         """Two who make the same system as they want it would undo each other's work for ever."""

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from ...api.base import Key
+from ...api.keys import PresharedKeyPolicy
+from ...api.peer import PeerSpec
 from ...api.reasons import Reason
 from ...api.server import WireGuardServer
 from ...domain import client_config, secrets
@@ -94,7 +96,7 @@ class PeerKeys:
             if self._foreign.makes_keys:
                 return await self._foreign_ring(self._foreign, record, have, made_for)
         imports, error = await self._imports(record)
-        ring = next_ring(peer.spec, have, imports, made_for, self._clock())
+        ring = next_ring(self._spec_of(peer.spec), have, imports, made_for, self._clock())
         if error is not None and isinstance(ring, Problem):
             raise error
         if isinstance(ring, KeyRing) and self._foreign is not None and not self._foreign.can(Capability.KEY_OVERLAP):
@@ -103,14 +105,23 @@ class PeerKeys:
             self._known[uid] = ring
         return ring
 
+    def _spec_of(self, spec: PeerSpec) -> PeerSpec:
+        """Where a system makes a preshared key for whoever has none, everybody has one of ours."""
+        if self._foreign is None or self._foreign.can(Capability.NO_PRESHARED_KEY):
+            return spec
+        always = spec.preshared_key.model_copy(update={"policy": PresharedKeyPolicy.ALWAYS})
+        return spec.model_copy(update={"preshared_key": always})
+
     async def _foreign_ring(
         self, foreign: ForeignServer, record: PeerRecord, have: KeyRing | None, made_for: int | None
     ) -> KeyRing | Problem:
         """Of a system that makes the keys. It goes on having them, so that a Secret that is lost can be restored."""
         generation = record.peer.spec.key_generation
         if have is not None and have.generation >= generation:
-            return have.finished()
-        fresh = made_for is None or generation > made_for
+            comes_back = record.facts.verdict is not None and record.facts.verdict.admitted
+            if not comes_back or not foreign.is_void(have.current.public):
+                return have.finished()
+        fresh = generation > have.generation if have is not None else made_for is None or generation > made_for
         keys = await foreign.make(record, generation, fresh=fresh)
         if keys is None:
             return Problem(
@@ -169,9 +180,12 @@ class PeerKeys:
     async def _write(self, server: WireGuardServer, ready: Ready, record: PeerRecord, ring: KeyRing) -> None:
         peer, facts = record.peer, record.facts
         name = secrets.peer_secret_name(peer.metadata.name)
-        config = client_config.render(
-            server.spec, ready.public_key, ready.endpoint, peer.spec.client, ring.current, facts.addresses
-        )
+        if ring.current.token is not None:
+            config = ring.current.token.reveal()  # all that there is to import
+        else:
+            config = client_config.render(
+                server.spec, ready.public_key, ready.endpoint, peer.spec.client, ring.current, facts.addresses
+            )
         try:
             async with self._gate:
                 await self._store.write(peer, KIND, name, secrets.peer_data(ring, config))

@@ -152,6 +152,7 @@ class ServerWork:
         if self._foreign is not None and self._foreign.take_news():
             self._link.doubt()  # it says what it has come to when it is asked
             own = True
+            dirty |= {key for void in self._foreign.void_keys() if (key := self._claims.holder(void)) is not None}
         if ROOM in dirty:
             self._has_room(server)
         if self._complete:
@@ -473,7 +474,10 @@ class ServerWork:
         """UIDs of all who may have accounts in a foreign system, with the public keys that their statuses name."""
         peers = [self._cache.peers[key] for key in self._cache.peers_of(self._key)]
         known = dict[str, str | None].fromkeys(self._releasing)
-        return known | {record.uid: record.peer.status.public_key for record in (*self._roster.members(), *peers)}
+        for record in (*self._roster.members(), *peers):
+            ring = record.facts.ring
+            known[record.uid] = ring.current.public if ring is not None else record.peer.status.public_key
+        return known
 
     def _owner(self, public_key: str) -> str:
         """UID of the peer that uses a key."""
