@@ -12,7 +12,7 @@ from tests.unit.controller.world import NAMESPACE, World, until
 from wireguard_operator.api.base import Key
 from wireguard_operator.controller.settings import Settings
 from wireguard_operator.domain.capabilities import WISHES, Capability, System, Wish
-from wireguard_operator.domain.keys import generate_pair
+from wireguard_operator.domain.keys import generate_pair, generate_preshared
 from wireguard_operator.kube.resources import PEERS, SECRETS, SERVERS
 
 SECONDS = 60.0
@@ -21,7 +21,8 @@ ROUTE = "192.168.77.0/24"
 ASKING: dict[str, dict[str, Any]] = {
     "spec.publicKey": {"publicKey": generate_pair().public},
     "spec.privateKeySecretRef": {"privateKeySecretRef": {"name": "hers"}},
-    "spec.presharedKey": {"presharedKey": {"policy": "Never"}},
+    "spec.presharedKey.secretRef": {"presharedKey": {"secretRef": {"name": "hers"}}},
+    "spec.presharedKey.policy": {"presharedKey": {"policy": "Never"}},
     "spec.addresses": {"addresses": ["10.8.0.77"]},
     "spec.routes": {"routes": [ROUTE]},
     "spec.access": {"access": []},
@@ -206,7 +207,8 @@ async def test_whatever_happened_with_the_controller_away_is_made_good(world: Wo
 @pytest.mark.parametrize("wish", WISHES, ids=lambda wish: wish.field)
 async def test_what_the_system_cannot_do_is_refused_by_the_field_s_name(world: World, place: Place, wish: Wish) -> None:
     pair = generate_pair()
-    data = {"privateKey": base64.b64encode(pair.private.reveal().encode()).decode()}
+    values = {"privateKey": pair.private.reveal(), "presharedKey": generate_preshared().reveal()}
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
     await world.kube.create(SECRETS, NAMESPACE, {"metadata": {"name": "hers"}, "data": data})
     await world.peer("bob")
     await world.peer("alice", **ASKING[wish.field])
@@ -234,6 +236,6 @@ async def test_what_the_system_cannot_do_is_refused_by_the_field_s_name(world: W
     assert set(await place.on_device(world)) == {other, key}
 
 
-def test_every_system_has_its_line() -> None:
-    assert {place.system for place in PLACES.values()} == set(System)
+def test_every_system_and_every_wish_takes_part() -> None:
+    assert {place().system for place in PLACES.values()} == set(System)
     assert set(ASKING) == {wish.field for wish in WISHES}
