@@ -1,0 +1,163 @@
+"""Servers that another system carries, on a real API server with the controller as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from isp import apply, apply_peer, apply_server, condition, patch, reason, status
+
+from tests.doubles.https import Site, served_by_thread
+from tests.doubles.wg_easy import WGEasyDouble
+from tools.lab import Lab, wait_for
+from wireguard_operator.api.base import API_VERSION
+from wireguard_operator.kube.client import KubeClient
+from wireguard_operator.kube.resources import PEERS
+
+MANY = 1000
+HELD = 20
+"""Peers that wait for the system that does not answer."""
+CUTS = 15
+FACTOR, SLACK = 1.5, 0.2
+"""What a machine that others use may add to the same work, as a factor and in seconds."""
+
+
+@pytest.fixture
+def easy(lab: Lab) -> Iterator[WGEasyDouble]:
+    """wg-easy, and server paris that it carries."""
+    double, site = WGEasyDouble(write_seconds=0.05), Site()
+    with served_by_thread(double.app(), site) as url:
+        data = {"username": double.username, "password": double.password, "ca.crt": site.authority}
+        secret = ("create", "secret", "generic", "wg-easy")
+        lab.kubectl(*secret, *(f"--from-literal={key}={value}" for key, value in data.items()))
+        plane = {"type": "WGEasy", "wgEasy": {"url": url}, "credentialsSecretRef": {"name": "wg-easy"}}
+        apply(lab, "WireGuardServer", "paris", {"networks": ["10.8.0.0/24"], "dataPlane": plane})
+        yield double
+        double.hangs = False
+        lab.controller.end()
+
+
+def read(lab: Lab, secret: str, key: str) -> str:
+    """A value of a Secret."""
+    return base64.b64decode(lab.get("secret", secret)["data"][key]).decode()
+
+
+def test_a_peer_of_wg_easy_looks_and_behaves_as_any_other(lab: Lab, easy: WGEasyDouble) -> None:
+    apply_peer(lab, "alice", serverRef={"name": "paris"}, routes=["192.168.77.0/24"])
+    apply_peer(lab, "erik", serverRef={"name": "paris"}, limits={"download": "10M"})
+    lab.start_controller()
+    lab.wait_ready("wgs", "paris")
+    lab.wait_ready("wgp", "alice")
+    seen = status(lab, "alice")
+    key = seen["publicKey"]
+    assert easy.on_device()[key].startswith(seen["addresses"][0]) and "192.168.77.0/24" in easy.on_device()[key]
+    assert read(lab, "alice-wireguard", "publicKey") == key
+    assert f"PublicKey = {easy.pair.public}\n" in lab.configuration("alice")
+    assert f"Endpoint = {easy.host}:51820\n" in lab.configuration("alice")
+    wait_for("erik to be refused", lambda: reason(lab, "erik") == "NotSupported")
+    refused = condition(lab, "erik")["message"]
+    assert "wg-easy 15, which is behind WireGuardServer paris, cannot do spec.limits" in refused
+    easy.talk(key, 5000, 7000)
+    wait_for("the traffic", lambda: status(lab, "alice").get("traffic", {}).get("rxBytes") == 5000)
+    assert status(lab, "alice")["online"] and status(lab, "alice")["phase"] == "Active"
+    patch(lab, "wgp", "alice", suspensions=[{"reason": "non-payment"}])
+    wait_for("alice to be suspended", lambda: reason(lab, "alice") == "Suspended")
+    assert key not in easy.on_device()
+    patch(lab, "wgp", "alice", suspensions=[])
+    lab.wait_ready("wgp", "alice")
+    # A controller that is killed and a device that is wiped meanwhile.
+    lab.controller.end(kill=True)
+    easy.wipe()
+    lab.start_controller()
+    wait_for("alice to be back on the device", lambda: key in easy.on_device())
+    assert status(lab, "alice")["publicKey"] == key and status(lab, "alice")["traffic"]["rxBytes"] == 5000
+    lab.kubectl("delete", "wgp", "alice", "--wait=true")
+    wait_for("the client to be gone", lambda: not easy.clients)
+    lab.kubectl("delete", "wgp", "erik", "--wait=true")
+    lab.kubectl("delete", "wgs", "paris", "--wait=true")
+
+
+async def _make(lab: Lab, begin: int) -> float:
+    """Make many peers of berlin; seconds until all are Ready."""
+    async with await KubeClient.connect(str(lab.plane.kubeconfig)) as client:
+        gate = asyncio.Semaphore(16)
+
+        async def make(number: int) -> None:
+            meta = {"name": f"peer-{number}", "labels": {"wave": str(begin)}}
+            spec = {"serverRef": {"name": "berlin"}}
+            body = {"apiVersion": API_VERSION, "kind": "WireGuardPeer", "metadata": meta, "spec": spec}
+            async with gate:
+                await client.create(PEERS, lab.namespace, body)
+
+        began = time.monotonic()
+        await asyncio.gather(*(make(begin + n) for n in range(MANY)))
+        async with asyncio.timeout(240):
+            while await _ready(client, lab, begin) < MANY:  # noqa: ASYNC110 - nobody tells when
+                await asyncio.sleep(0.2)
+        return time.monotonic() - began
+
+
+async def _ready(client: KubeClient, lab: Lab, wave: int) -> int:
+    found = 0
+    async for body in client.list(PEERS, lab.namespace, labels=f"wave={wave}"):
+        conditions: list[dict[str, Any]] = body.get("status", {}).get("conditions", [])
+        found += any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return found
+
+
+def _cut(lab: Lab, begin: int) -> float:
+    """The median time in which a peer of berlin leaves the device."""
+    times = []
+    for number in range(begin, begin + CUTS):
+        key = status(lab, f"peer-{number}")["publicKey"]
+        began = time.monotonic()
+        patch(lab, "wgp", f"peer-{number}", enabled=False)
+        wait_for("the cut", lambda k=key: k not in lab.host.allowed_ips())
+        times.append(time.monotonic() - began)
+    return statistics.median(times)
+
+
+def _cpu(lab: Lab) -> float:
+    """Seconds that the controller has worked so far."""
+    assert lab.controller.process is not None
+    fields = Path(f"/proc/{lab.controller.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _wave(lab: Lab, begin: int) -> tuple[float, float, float]:
+    """Seconds for making many peers of berlin, the controller's work for it, and the median time of a cut."""
+    worked = _cpu(lab)
+    made = asyncio.run(_make(lab, begin))
+    return made, _cpu(lab) - worked, _cut(lab, begin)
+
+
+@pytest.mark.timeout(900)
+def test_a_system_that_never_answers_slows_nobody_else_down(lab: Lab, easy: WGEasyDouble) -> None:
+    """A thousand peers of another server before the system hangs, while it does, and after it."""
+    apply_server(lab, networks=["10.16.0.0/16"])
+    lab.start_controller()
+    lab.join_host()
+    lab.wait_ready("wgs", "berlin")
+    lab.wait_ready("wgs", "paris")
+    before = _wave(lab, 0)
+    for n in range(HELD):
+        apply_peer(lab, f"held-{n}", serverRef={"name": "paris"})
+    easy.hangs = True
+    wait_for("it to be noticed", lambda: reason(lab, "paris", kind="wgs") == "SystemUnreachable", 240)
+    beside = _wave(lab, MANY)
+    assert reason(lab, "paris", kind="wgs") == "SystemUnreachable"
+    easy.hangs = False
+    for n in range(HELD):
+        lab.wait_ready("wgp", f"held-{n}", 180)
+    after = _wave(lab, 2 * MANY)
+    for name, (made, worked, cut) in (("before", before), ("beside", beside), ("after", after)):
+        print(f"{name}: {MANY} peers in {made:.1f} s, {worked:.1f} s of work; a cut in {cut:.3f} s")
+    for alone, along in zip(map(max, zip(before, after, strict=True)), beside, strict=True):
+        assert along < FACTOR * alone + SLACK
