@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from . import __version__
 from .agent import main as agent
-from .cli import client, commands, reference
+from .cli import client, commands, imports, reference
 from .controller import main as controller
 
 
@@ -29,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_host_bundle(part("host-bundle", "Print what the agent of a server of type Host needs to join."))
     client.add_config(part("config", "Print a peer's configuration, its wg0.conf."))
     client.add_qr(part("qr", "Print a peer's configuration as a QR code."))
+    imports.add_import(part("import", "Make objects of what another system holds."))
     commands.add_crds(part("crds", "Print the CustomResourceDefinitions."))
     reference.add_reference(part("reference", "Print what every field, condition and reason means, as Markdown."))
     return parser

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -47,6 +47,7 @@ class Answer:
     body: Any
     """JSON as it was read; None when there was none."""
     headers: dict[str, str]
+    text: str = field(default="", repr=False)
 
 
 class Web:
@@ -72,6 +73,13 @@ class Web:
         """GET, within seconds."""
         return await self._ask("GET", path, None, READ_SECONDS, query)
 
+    async def read_text(self, path: str) -> str:
+        """A file of text."""
+        answer = await self._ask("GET", path, None, READ_SECONDS, None)
+        if answer.status != 200:
+            raise Rejected(f"GET {path} was answered {answer.status}", answer.status)
+        return answer.text
+
     async def write(self, method: str, path: str, body: Any = None) -> Answer:
         """Any other method. Uncertain when it may have been carried out, or when the system says that it failed."""
         return await self._ask(method, path, body, WRITE_SECONDS, None)
@@ -91,6 +99,8 @@ class Web:
             ) as response:
                 data = await response.content.read(MOST_BYTES)
                 answer = Answer(response.status, _parse(response.content_type, data), dict(response.headers))
+                if response.content_type in ("text/plain", "text/config", "application/octet-stream"):
+                    answer = replace(answer, text=data.decode(errors="replace"))
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError, ssl.SSLError) as error:
             raise Denied(
                 f"the certificate of {self._url} cannot be verified: {_short(error)};"

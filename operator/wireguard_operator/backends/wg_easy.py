@@ -48,12 +48,16 @@ class WGEasy:
         version = await self._version()
         if not self._is_in:
             await self._log_in()
-        interface = _part(await self._read("/api/admin/interface"), "publicKey")
-        user = _part(await self._read("/api/admin/userconfig"), "host")
+        interface, user = await self.settings()
         networks = tuple(str(interface[part]) for part in ("ipv4Cidr", "ipv6Cidr") if interface.get(part))
         host, port = str(user["host"] or ""), int(user.get("port") or interface.get("port") or 51820)
         public = endpoint(host, port) if host else None
         return Site(System.WG_EASY, version, str(interface["publicKey"]), public, networks)
+
+    async def settings(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Of the interface, and of new clients."""
+        interface = _part(await self._read("/api/admin/interface"), "publicKey")
+        return interface, _part(await self._read("/api/admin/userconfig"), "host")
 
     async def accounts(self) -> tuple[Account, ...]:
         """See ``ForeignSystem.accounts``."""

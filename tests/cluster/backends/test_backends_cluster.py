@@ -16,7 +16,8 @@ from isp import apply, apply_peer, apply_server, condition, patch, reason, statu
 
 from tests.doubles.https import Site, served_by_thread
 from tests.doubles.wg_easy import WGEasyDouble
-from tools.lab import Lab, wait_for
+from tools.lab import Lab, sh, wait_for
+from tools.lab.host import PYTHON
 from wireguard_operator.api.base import API_VERSION
 from wireguard_operator.kube.client import KubeClient
 from wireguard_operator.kube.resources import PEERS
@@ -82,6 +83,41 @@ def test_a_peer_of_wg_easy_looks_and_behaves_as_any_other(lab: Lab, easy: WGEasy
     wait_for("the client to be gone", lambda: not easy.clients)
     lab.kubectl("delete", "wgp", "erik", "--wait=true")
     lab.kubectl("delete", "wgs", "paris", "--wait=true")
+
+
+def test_what_is_imported_goes_on_with_the_keys_and_addresses_that_clients_have(lab: Lab, easy: WGEasyDouble) -> None:
+    easy.add("Alice's phone", "10.8.0.77")
+    easy.add("Office Kassel", serverAllowedIps=["192.168.77.0/24"], enabled=False)
+    key, ca = lab.directory / "wg0.conf", lab.directory / "ca.pem"
+    key.write_text(f"PrivateKey = {easy.pair.private.reveal()}\n")
+    ca.write_text(read(lab, "wg-easy", "ca.crt"))
+    url = lab.get("wgs", "paris")["spec"]["dataPlane"]["wgEasy"]["url"]
+    command = [*PYTHON, "import", "wg-easy", url, "--ca", str(ca), "--server-key", str(key), "--server", "rome"]
+    command += ["-n", lab.namespace, "--kubeconfig", str(lab.plane.kubeconfig)]
+    env = {"WG_EASY_PASSWORD": easy.password}
+    assert "Nothing was made" in sh(*command, env=env)
+    assert "rome" not in lab.kubectl("get", "wgs", "-o", "name")
+    assert sh(*command, "--apply", env=env).splitlines() == [
+        "server rome: made", "peer alice-s-phone: made", "peer office-kassel: made",
+    ]  # fmt: skip
+    assert sh(*command, "--apply", env=env).count("there already") == 3
+    lab.start_controller()
+    wait_for("the keys", lambda: reason(lab, "alice-s-phone", "KeysReady") == "KeysReady")
+    wait_for("the office", lambda: reason(lab, "office-kassel") == "Disabled")
+    client = easy.named("Alice's phone")
+    config = lab.configuration("alice-s-phone")
+    for line in (
+        f"PrivateKey = {client['privateKey']}",
+        f"Address = 10.8.0.77/32, {client['ipv6Address']}/128",
+        f"PublicKey = {easy.pair.public}",
+        f"PresharedKey = {client['preSharedKey']}",
+        f"Endpoint = {easy.host}:51820",
+    ):
+        assert line in config.splitlines()
+    assert status(lab, "office-kassel")["routes"] == ["192.168.77.0/24"]
+    patch(lab, "wgp", "office-kassel", routes=["192.168.78.0/24"])
+    with pytest.raises(RuntimeError, match="left as it is: WireGuardPeer office-kassel is there with another spec"):
+        sh(*command, "--apply", env=env)
 
 
 async def _make(lab: Lab, begin: int) -> float:
