@@ -26,8 +26,9 @@ MANY = 1000
 HELD = 20
 """Peers that wait for the system that does not answer."""
 CUTS = 15
-FACTOR, SLACK = 1.5, 0.2
-"""What a machine that others use may add to the same work, as a factor and in seconds."""
+WORK, TIME = 1.5, 3.0
+"""How much more of the controller's own work the same may take, and how much longer on a machine that others use. A
+request to the system takes 20 s to fail: whoever waited for one would be far beyond that."""
 
 
 @pytest.fixture
@@ -176,24 +177,23 @@ def _wave(lab: Lab, begin: int) -> tuple[float, float, float]:
 
 @pytest.mark.timeout(900)
 def test_a_system_that_never_answers_slows_nobody_else_down(lab: Lab, easy: WGEasyDouble) -> None:
-    """A thousand peers of another server before the system hangs, while it does, and after it."""
+    """A thousand peers of another server before the system hangs and while it does."""
     apply_server(lab, networks=["10.16.0.0/16"])
     lab.start_controller()
     lab.join_host()
     lab.wait_ready("wgs", "berlin")
     lab.wait_ready("wgs", "paris")
-    before = _wave(lab, 0)
+    alone = _wave(lab, 0)
     for n in range(HELD):
         apply_peer(lab, f"held-{n}", serverRef={"name": "paris"})
     easy.hangs = True
     wait_for("it to be noticed", lambda: reason(lab, "paris", kind="wgs") == "SystemUnreachable", 240)
     beside = _wave(lab, MANY)
     assert reason(lab, "paris", kind="wgs") == "SystemUnreachable"
+    for name, (made, worked, cut) in (("alone", alone), ("beside", beside)):
+        print(f"{name}: {MANY} peers in {made:.1f} s, {worked:.1f} s of work; a cut in {cut:.3f} s")
+    assert beside[1] < WORK * alone[1]
+    assert beside[0] < TIME * alone[0] and beside[2] < TIME * alone[2] + 1
     easy.hangs = False
     for n in range(HELD):
         lab.wait_ready("wgp", f"held-{n}", 180)
-    after = _wave(lab, 2 * MANY)
-    for name, (made, worked, cut) in (("before", before), ("beside", beside), ("after", after)):
-        print(f"{name}: {MANY} peers in {made:.1f} s, {worked:.1f} s of work; a cut in {cut:.3f} s")
-    for alone, along in zip(map(max, zip(before, after, strict=True)), beside, strict=True):
-        assert along < FACTOR * alone + SLACK
