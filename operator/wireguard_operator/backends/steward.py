@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from ..domain.key_ring import ClientKeys
@@ -67,6 +68,7 @@ class Steward:
 
     def __init__(
         self,
+        name: str,
         connect: Connect,
         members: Callable[[], Mapping[str, str | None]],
         tell: Callable[[], None],
@@ -74,9 +76,11 @@ class Steward:
     ) -> None:
         """Begin with ``run``.
 
-        ``members``: UIDs of the peers whose accounts may be touched, with the keys that they are known by; ``tell`` is
-        called when there is news; ``interval``: seconds between looks that nothing calls for.
+        ``name``: of the server, in logs; ``members``: UIDs of the peers whose accounts may be touched, with the keys
+        that they are known by; ``tell`` is called when there is news; ``interval``: seconds between looks that nothing
+        calls for.
         """
+        self._server = name
         self._connect = connect
         self._members = members
         self._tell = tell
@@ -100,6 +104,7 @@ class Steward:
         self._holds: dict[str, _Hold] = {}
         self._uncertain = 0
         self._kick = asyncio.Event()
+        self._moved = asyncio.Event()
 
     def want(self, wanted: Mapping[str, Wanted]) -> None:
         """From now on it should be so."""
@@ -107,6 +112,11 @@ class Steward:
         for key in self._spared.keys() & wanted.keys():
             del self._spared[key]
         self._holds = {key: hold for key, hold in self._holds.items() if hold.until > time.monotonic()}
+        self._kick.set()
+
+    def move(self) -> None:
+        """The system is at another place: nothing is known of it any more."""
+        self._moved.set()
         self._kick.set()
 
     def touch(self) -> None:
@@ -192,7 +202,7 @@ class Steward:
                 await self._wait(pause, patient=self.trouble is not None)
                 try:
                     await self._round()
-                except SystemError as error:
+                except Exception as error:
                     failures += 1
                     pause = min(PAUSE_FIRST * 2 ** min(failures - 1, 10), PAUSE_LAST)
                     if isinstance(error, Throttled):
@@ -209,15 +219,16 @@ class Steward:
         """Until it is time, or somebody wants something; ``patient``: not before the time."""
         now = time.monotonic()
         due = min((hold.until for hold in self._holds.values() if hold.until > now), default=now + pause)
-        if patient:
-            await asyncio.sleep(pause)
-        elif pause:
-            try:
-                async with asyncio.timeout(max(0.0, min(pause, due - now))):
-                    await self._kick.wait()
-            except TimeoutError:
-                pass
+        event, seconds = (self._moved, pause) if patient else (self._kick, min(pause, due - now))
+        if pause:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, seconds)):
+                    await event.wait()
         self._kick.clear()
+        if self._moved.is_set():
+            self._moved.clear()
+            self.site = self.accounts = None
+            await self._drop()
 
     async def _round(self) -> None:
         if self._system is None:
@@ -228,7 +239,7 @@ class Steward:
             self._identified = time.monotonic()
         await self._look(self._system)
         if self.trouble is not None:
-            logger.info("the system answers again")
+            logger.info("server %s: its system answers again", self._server)
             self.trouble = None
         self._tell()
         while await self._step(self._system):
@@ -272,7 +283,7 @@ class Steward:
         await self._look(system)
         if any(left.key == step.key and left.act is step.act for left in self.plan().steps):
             if hold.tries >= TRIES:
-                logger.warning("left alone for %d s: %s", HOLD_SECONDS, hold.message)
+                logger.warning("server %s: an account is left alone for a while: %s", self._server, hold.message)
                 hold.until, hold.tries = time.monotonic() + HOLD_SECONDS, 0
         else:
             self._holds.pop(step.key, None)
@@ -339,7 +350,8 @@ class Steward:
         try:
             await system.put(account, Wanted(account.key, order.uid, order.addresses, account.routes))
         except (Uncertain, Rejected) as error:
-            logger.info("a new account has not got its address yet: %s", error)  # the plan sees to it
+            # The plan sees to it.
+            logger.info("server %s: a new account has not got its address yet: %s", self._server, error)
             await _settle(error)
         await self._look(system)
 
@@ -363,9 +375,13 @@ class Steward:
             found[account.key] = account
         self.accounts, self._seen = found, time.monotonic()
 
-    async def _give_up(self, error: SystemError) -> None:
+    async def _give_up(self, error: Exception) -> None:
+        if not isinstance(error, SystemError):
+            # A mistake of ours, or an answer that nobody thought of, must not end the work on this system for good.
+            logger.exception("server %s: the work on its system failed", self._server, exc_info=error)
+            error = SystemError("the operator does not understand the system; its log says where")
         if type(error) is not type(self.trouble):
-            logger.warning("%s", error)
+            logger.warning("server %s: %s", self._server, error)
         self.trouble = error
         self._fail(error)
         await self._drop()

@@ -21,7 +21,7 @@ READ_SECONDS = 20.0
 WRITE_SECONDS = 90.0
 """wg-easy takes three seconds for a write on a busy machine, and many times that when several wait."""
 CONNECT_SECONDS = 5.0
-MOST_BYTES = 64 << 20
+CHUNK_BYTES, MOST_BYTES = 64 << 10, 64 << 20
 SENTENCE = 300
 """The most that is quoted of a system's own words."""
 PATIENCE_SECONDS = 30.0
@@ -97,7 +97,7 @@ class Web:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS),
             ) as response:
-                data = await response.content.read(MOST_BYTES)
+                data = await _whole(response)
                 answer = Answer(response.status, _parse(response.content_type, data), dict(response.headers))
                 if response.content_type in ("text/plain", "text/config", "application/octet-stream"):
                     answer = replace(answer, text=data.decode(errors="replace"))
@@ -138,6 +138,15 @@ def said(answer: Answer) -> str:
         if body.get("errors") or body.get("validation_errors"):
             return json.dumps(body.get("validation_errors") or body["errors"])[:SENTENCE]
     return "without a reason"
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    data = bytearray()
+    async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+        data += chunk
+        if len(data) > MOST_BYTES:
+            raise ValueError(f"the answer is longer than {MOST_BYTES} bytes")
+    return bytes(data)
 
 
 def _parse(form: str, data: bytes) -> Any:

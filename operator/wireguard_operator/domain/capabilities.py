@@ -157,10 +157,11 @@ def shortfall(peer: PeerSpec, server: ServerSpec, system: System) -> Shortfall:
     """What the system cannot do of what the peer asks for."""
     lacking = [wish for wish in _lacking(system) if wish.is_made(peer)]
     allowed = server.data_plane.degradations
-    return Shortfall(
-        tuple(wish.field for wish in lacking if wish.feature not in allowed),
-        tuple(wish.field for wish in lacking if wish.feature in allowed),
-    )
+    forgone = [wish.field for wish in lacking if wish.feature in allowed]
+    if Capability.KEY_OVERLAP not in system.capabilities and peer.key_generation and peer.key_overlap_seconds:
+        # There by default: whoever has new keys made wants them more than an overlap.
+        forgone.append("spec.keyOverlapSeconds")
+    return Shortfall(tuple(wish.field for wish in lacking if wish.feature not in allowed), tuple(forgone))
 
 
 def _lacking(system: System) -> Iterator[Wish]:

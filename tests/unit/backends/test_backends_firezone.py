@@ -200,3 +200,19 @@ async def test_a_token_that_is_not_accepted_is_said_and_not_shown(world: World, 
     refused, current.double.token = current.double.token, "another"
     await until(lambda: world.reason("berlin", kind=SERVERS) == "SystemRefused", SECONDS)
     assert refused not in json.dumps([b for (kind, _), b in world.kube.objects.items() if kind != SECRETS])
+
+
+async def test_peers_move_between_tokens_and_keys(world: World, current: FirezonePlace) -> None:
+    await world.server("paris")
+    await world.peer("alice")
+    await world.peer("bob", serverRef={"name": "paris"})
+    await ready(world)
+    await ready(world, "bob")
+    await world.patch(PEERS, "alice", serverRef={"name": "paris"})
+    await world.patch(PEERS, "bob", serverRef={"name": "berlin"})
+    await until(lambda: "wg0.conf" in secret(world) and "clientToken" in secret(world, "bob"), SECONDS)
+    await until(lambda: world.agent.allowed_ips.keys() == {world.status().get("publicKey")}, SECONDS)
+    await until(lambda: current.double.admitted() == {secret(world, "bob")["actorId"]}, SECONDS)
+    await ready(world)
+    await ready(world, "bob")
+    assert len(current.double.actors) == 1

@@ -380,3 +380,85 @@ async def test_a_crash_at_any_moment_makes_no_second_client(scene: Scene) -> Non
     await until(lambda: len(scene.double.clients) == 4, SECONDS)
     keys = {str(scene.world.status(f"peer-{n}")["publicKey"]) for n in range(4)}
     await until(lambda: scene.double.on_device().keys() == keys, SECONDS)
+
+
+async def test_the_whole_of_a_long_list_is_read(scene: Scene) -> None:
+    for n in range(220):
+        scene.double.add("x" * 200, f"10.8.0.{n + 20}")
+    await scene.begin("alice")
+    assert len(scene.double.on_device()) == 221
+
+
+async def test_an_answer_that_nobody_thought_of_is_got_over(scene: Scene) -> None:
+    await scene.begin("alice")
+    client = scene.client()
+    client["serverAllowedIps"] = 7
+    await until(lambda: scene.world.reason("berlin", kind=SERVERS) == "SystemUnsuitable", SECONDS)
+    assert "in another form than version 15" in scene.condition("berlin", "wgs")["message"]
+    client["serverAllowedIps"] = []
+    await until(lambda: scene.world.reason("berlin", kind=SERVERS) == "Ready", SECONDS)
+
+
+async def test_a_mistake_of_ours_ends_the_work_on_a_system_for_a_moment_only(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.begin("alice")
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as context:
+        context.setattr(steward.Steward, "_look", fail)
+        await until(lambda: scene.world.reason("berlin", kind=SERVERS) == "SystemFailed", SECONDS)
+    await until(lambda: scene.world.reason("berlin", kind=SERVERS) == "Ready", SECONDS)
+
+
+async def test_a_server_that_names_another_address_of_its_system_goes_on_there(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.begin("alice")
+    plane = scene.world.kube.objects[SERVERS, Key(NAMESPACE, "berlin")]["spec"]["dataPlane"]
+    async with served(scene.double.app(), scene.site) as url:
+        monkeypatch.setattr(steward, "PAUSE_LAST", 3600.0)
+        monkeypatch.setattr(steward, "PAUSE_FIRST", 3600.0)
+        nowhere = {**plane, "wgEasy": {"url": "https://127.0.0.1:1"}}
+        await scene.world.patch(SERVERS, "berlin", dataPlane=nowhere)
+        await until(lambda: scene.world.reason("berlin", kind=SERVERS) == "SystemUnreachable", SECONDS)
+        assert scene.is_on()
+        await scene.world.patch(SERVERS, "berlin", dataPlane={**plane, "wgEasy": {"url": url}})
+        await until(lambda: scene.world.reason("berlin", kind=SERVERS) == "Ready", SECONDS)
+        await scene.world.patch(PEERS, "alice", enabled=False)
+        await scene.ready(reason="Disabled")
+        assert not scene.is_on()
+        await scene.world.stop()
+
+
+async def test_a_peer_that_moves_away_keeps_its_keys_and_leaves_no_client(scene: Scene) -> None:
+    await scene.begin("alice")
+    key = scene.world.status()["publicKey"]
+    await scene.world.server("paris")
+    await scene.world.patch(PEERS, "alice", serverRef={"name": "paris"})
+    await until(lambda: scene.world.agent.allowed_ips.keys() == {key}, SECONDS)
+    await until(lambda: not scene.double.clients, SECONDS)
+    await scene.ready()
+
+
+async def test_a_peer_that_comes_with_keys_that_wg_easy_cannot_take_is_told_so(scene: Scene) -> None:
+    await scene.begin()
+    await scene.world.server("paris")
+    await scene.world.peer("bob", serverRef={"name": "paris"})
+    await scene.ready("bob")
+    await scene.world.patch(PEERS, "bob", serverRef={"name": "berlin"})
+    await scene.ready("bob", "DeviceRefused")
+    assert "none can be given it; raise spec.keyGeneration" in scene.condition("bob", "wgp")["message"]
+    await scene.world.patch(PEERS, "bob", keyGeneration=1)
+    await scene.ready("bob")
+    assert scene.is_on("bob") and not scene.world.agent.allowed_ips
+
+
+async def test_new_keys_without_an_overlap_are_told(scene: Scene) -> None:
+    await scene.begin("alice")
+    await scene.world.patch(PEERS, "alice", keyGeneration=1)
+    await until(lambda: scene.condition("alice", "wgp", "Accepted").get("reason") == "Degraded", SECONDS)
+    assert "without spec.keyOverlapSeconds" in scene.condition("alice", "wgp", "Accepted")["message"]
+    await scene.ready()

@@ -72,7 +72,7 @@ class ForeignServer:
         self._news = self._leaves = False
         self._url = system_url(server.spec.data_plane) or ""
         self._plane = server.spec.data_plane
-        self._steward = Steward(self._connect, members, self._tell, services.settings.stats_interval)
+        self._steward = Steward(str(server.key), self._connect, members, self._tell, services.settings.stats_interval)
         self._agent = SystemAgent(self._steward, owner)
         self._task = asyncio.create_task(self._steward.run(), name=f"system of {server.key}")
 
@@ -95,6 +95,7 @@ class ForeignServer:
 
     def reach(self, server: WireGuardServer) -> Reach:
         """Where subscribers reach the server, and what is in the way."""
+        self._follow(server)
         trouble = self._steward.trouble
         problem = Problem(trouble.reason, str(trouble)) if trouble is not None else None
         site = self._steward.site
@@ -110,6 +111,19 @@ class ForeignServer:
             missing = f"{site.system} does not say how clients reach it; set its host there, or spec.endpoint here"
             return Reach(Problem(Reason.ENDPOINT_PENDING, missing), None, problem)
         return Reach(public or self._url, None, problem)
+
+    def _follow(self, server: WireGuardServer) -> None:
+        """Work with the system that the server names now."""
+        plane = server.spec.data_plane
+        if (plane.wg_easy, plane.firezone, plane.credentials_secret_ref) == (
+            self._plane.wg_easy,
+            self._plane.firezone,
+            self._plane.credentials_secret_ref,
+        ):
+            return
+        self._give_back()
+        self._plane, self._url = plane, system_url(plane) or ""
+        self._steward.move()
 
     async def reconcile(self, record: ServerRecord, networks: tuple[Network, ...]) -> Ready | None:
         """As ``Identity.reconcile``; here nothing is made, only said."""
@@ -150,6 +164,11 @@ class ForeignServer:
     async def counters(self, cursor: str, *, more: bool = False) -> CountersPage:
         """See ``Agent``."""
         return await _told(self._agent.counters(cursor, more=more))
+
+    @property
+    def gives_tokens(self) -> bool:
+        """Whether a peer has a token for the system's own client instead of keys."""
+        return not self.can(Capability.CONFIGURATION)
 
     @property
     def makes_keys(self) -> bool:
@@ -217,6 +236,9 @@ class ForeignServer:
     async def _close(self) -> None:
         self._task.cancel()
         await asyncio.wait([self._task])
+        self._give_back()
+
+    def _give_back(self) -> None:
         for name in [name for name, uid in self._services.systems.items() if uid == self._uid]:
             del self._services.systems[name]
 
@@ -226,9 +248,6 @@ class ForeignServer:
 
     async def _connect(self) -> ForeignSystem:
         self._claim(self._url)
-        record = self._services.cache.servers.get(self._key)
-        if record is not None:
-            self._plane = record.server.spec.data_plane
         ref = self._plane.credentials_secret_ref
         if ref is None:
             raise NoCredentials("spec.dataPlane.credentialsSecretRef names no Secret to log in with")

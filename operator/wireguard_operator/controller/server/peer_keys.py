@@ -88,6 +88,8 @@ class PeerKeys:
         have = self._read(record) or self._known.get(uid)
         if have is not None and have.current.public == used:
             have = have.finished()
+        if have is not None and (have.current.token is not None) != self._gives_tokens():
+            have = None  # of the server that the peer was on before; keys are no tokens, nor the other way round
         made_for = None
         if peer.status.secret_ref is not None and peer.status.public_key is not None:
             made_for = peer.status.key_generation or 0
@@ -104,6 +106,9 @@ class PeerKeys:
         if isinstance(ring, KeyRing):
             self._known[uid] = ring
         return ring
+
+    def _gives_tokens(self) -> bool:
+        return self._foreign is not None and self._foreign.gives_tokens
 
     def _spec_of(self, spec: PeerSpec) -> PeerSpec:
         """Where a system makes a preshared key for whoever has none, everybody has one of ours."""
@@ -122,6 +127,7 @@ class PeerKeys:
             if not comes_back or not foreign.is_void(have.current.public):
                 return have.finished()
         fresh = generation > have.generation if have is not None else made_for is None or generation > made_for
+        fresh = fresh or (foreign.gives_tokens and have is None)  # a token can be had again at any time
         keys = await foreign.make(record, generation, fresh=fresh)
         if keys is None:
             return Problem(
