@@ -105,6 +105,10 @@ class Steward:
         self._uncertain = 0
         self._kick = asyncio.Event()
         self._moved = asyncio.Event()
+        self._ends = False
+        self._at_rest = asyncio.Event()
+        """No write is under way."""
+        self._at_rest.set()
 
     def want(self, wanted: Mapping[str, Wanted]) -> None:
         """From now on it should be so."""
@@ -118,6 +122,16 @@ class Steward:
         """The system is at another place: nothing is known of it any more."""
         self._moved.set()
         self._kick.set()
+
+    async def rest(self, seconds: float) -> None:
+        """Begin nothing more, and wait so long at most for the write that is under way.
+
+        Whoever comes next would be a second writer.
+        """
+        self._ends = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._at_rest.wait()
 
     def touch(self) -> None:
         """Have a look soon."""
@@ -242,8 +256,15 @@ class Steward:
             logger.info("server %s: its system answers again", self._server)
             self.trouble = None
         self._tell()
-        while await self._step(self._system):
+        while not self._ends and await self._write_once(self._system):
             self._tell()
+
+    async def _write_once(self, system: ForeignSystem) -> bool:
+        self._at_rest.clear()
+        try:
+            return await self._step(system)
+        finally:
+            self._at_rest.set()
 
     async def _step(self, system: ForeignSystem) -> bool:
         """Do the most urgent thing; whether there was one."""

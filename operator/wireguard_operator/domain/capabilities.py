@@ -153,8 +153,13 @@ class Shortfall:
     """Fields that are left out, as the server allows."""
 
 
+NOTHING = Shortfall()
+
+
 def shortfall(peer: PeerSpec, server: ServerSpec, system: System) -> Shortfall:
     """What the system cannot do of what the peer asks for."""
+    if system is System.OWN:
+        return NOTHING
     lacking = [wish for wish in _lacking(system) if wish.is_made(peer)]
     allowed = server.data_plane.degradations
     forgone = [wish.field for wish in lacking if wish.feature in allowed]
@@ -162,6 +167,11 @@ def shortfall(peer: PeerSpec, server: ServerSpec, system: System) -> Shortfall:
         # There by default: whoever has new keys made wants them more than an overlap.
         forgone.append("spec.keyOverlapSeconds")
     return Shortfall(tuple(wish.field for wish in lacking if wish.feature not in allowed), tuple(forgone))
+
+
+def asked_for(peer: PeerSpec) -> tuple[str, ...]:
+    """The fields by which the peer asks for something."""
+    return tuple(wish.field for wish in WISHES if wish.is_made(peer))
 
 
 def _lacking(system: System) -> Iterator[Wish]:

@@ -134,8 +134,7 @@ def _system_cannot(at: Situation) -> Objection | None:
     """Before what the peer itself asks for: it would be told that all is well until it is enabled."""
     if at.server is None or at.system is None:
         return None
-    refused = shortfall(at.peer.spec, at.server.spec, at.system).refused
-    if not refused:
+    if not (refused := shortfall(at.peer.spec, at.server.spec, at.system).refused):
         return None
     message = (
         f"{at.system}, which is behind WireGuardServer {at.target.name}, cannot do {', '.join(refused)};"

@@ -14,6 +14,7 @@ from tests.unit.backends.places import LOGIN, foreign_server, log_in_with
 from tests.unit.controller.world import NAMESPACE, World, until
 from wireguard_operator.api.base import Key
 from wireguard_operator.backends import steward, web
+from wireguard_operator.controller.server import foreign
 from wireguard_operator.controller.settings import Settings
 from wireguard_operator.kube.resources import PEERS, SECRETS, SERVERS
 
@@ -462,3 +463,29 @@ async def test_new_keys_without_an_overlap_are_told(scene: Scene) -> None:
     await until(lambda: scene.condition("alice", "wgp", "Accepted").get("reason") == "Degraded", SECONDS)
     assert "without spec.keyOverlapSeconds" in scene.condition("alice", "wgp", "Accepted")["message"]
     await scene.ready()
+
+
+async def test_a_controller_that_stops_leaves_no_write_under_way_to_the_next(scene: Scene) -> None:
+    await scene.begin("alice", "bob")
+    scene.double.write_seconds = 0.3
+    for name in ("alice", "bob"):
+        before = len(scene.double.writes)
+        await scene.world.patch(PEERS, name, enabled=False)
+        await until(lambda n=before: len(scene.double.writes) > n, SECONDS)
+        await scene.world.restart()
+    await scene.ready("alice", "Disabled")
+    await scene.ready("bob", "Disabled")
+    assert scene.double.most_at_once == 1 and not scene.double.on_device()
+
+
+async def test_a_controller_that_is_stopped_does_not_wait_for_a_system_that_hangs(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foreign, "REST_SECONDS", 0.2)
+    await scene.begin("alice")
+    scene.double.hangs = True
+    await scene.world.patch(PEERS, "alice", enabled=False)
+    await asyncio.sleep(0.2)
+    async with asyncio.timeout(3):
+        await scene.world.stop()
+    scene.double.hangs = False

@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+REST_SECONDS = 4.0
+"""For which a write that is under way is waited for at the end; wg-easy takes three."""
 LEAVE_SECONDS, LEAVE_POLL_SECONDS = 300.0, 0.5
 """For which a system is still told to take its clients off after the server is gone, and between looks whether."""
 
@@ -234,6 +236,7 @@ class ForeignServer:
             await self._close()
 
     async def _close(self) -> None:
+        await self._steward.rest(REST_SECONDS)
         self._task.cancel()
         await asyncio.wait([self._task])
         self._give_back()
