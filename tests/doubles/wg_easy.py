@@ -33,6 +33,7 @@ import asyncio
 import fnmatch
 import ipaddress
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -80,6 +81,10 @@ class WGEasyDouble:
     hangs: bool = False
     totp: bool = False
     passwords_disabled: bool = False
+    install: Callable[[], None] | None = None
+    """Brings a real device to what is in the database, as ``wg syncconf`` does."""
+    measure: Callable[[], dict[str, Live]] | None = None
+    """What a real device has, by public key."""
     writes: list[tuple[str, str]] = field(default_factory=list)
     """Method and path of each write, in order."""
     most_at_once: int = 0
@@ -215,6 +220,8 @@ class WGEasyDouble:
 
     def _listed(self, client: dict[str, Any]) -> dict[str, Any]:
         live = self.device.get(client["id"])
+        if self.measure is not None:
+            live = self.measure().get(client["publicKey"])
         hidden = {"privateKey", "preSharedKey"}
         return {key: value for key, value in client.items() if key not in hidden} | {
             "latestHandshakeAt": live.handshake if live else None,
@@ -320,6 +327,8 @@ class WGEasyDouble:
         """``wg syncconf``: who stays keeps its counters."""
         enabled = [number for number, client in self.clients.items() if client["enabled"]]
         self.device = {number: self.device.get(number, Live()) for number in enabled}
+        if self.install is not None:
+            self.install()
 
 
 def _error(status: int, message: str) -> web.Response:

@@ -8,6 +8,7 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ import pytest
 from isp import apply, apply_peer, apply_server, condition, patch, reason, status
 
 from tests.doubles.https import Site, served_by_thread
-from tests.doubles.wg_easy import WGEasyDouble
-from tools.lab import Lab, sh, wait_for
+from tests.doubles.wg_easy import Live, WGEasyDouble
+from tools.lab import Daemon, Lab, sh, unique, wait_for
 from tools.lab.host import PYTHON
 from wireguard_operator.api.base import API_VERSION
 from wireguard_operator.kube.client import KubeClient
@@ -40,10 +41,88 @@ def easy(lab: Lab) -> Iterator[WGEasyDouble]:
         secret = ("create", "secret", "generic", "wg-easy")
         lab.kubectl(*secret, *(f"--from-literal={key}={value}" for key, value in data.items()))
         plane = {"type": "WGEasy", "wgEasy": {"url": url}, "credentialsSecretRef": {"name": "wg-easy"}}
-        apply(lab, "WireGuardServer", "paris", {"networks": ["10.8.0.0/24"], "dataPlane": plane})
+        spec = {"networks": ["10.8.0.0/24"], "clientAllowedIPs": ["10.8.0.0/24"], "dataPlane": plane}
+        apply(lab, "WireGuardServer", "paris", spec)
         yield double
         double.hangs = False
         lab.controller.end()
+
+
+class Device:
+    """A real wireguard-go on the lab's host, which wg-easy's double configures in the way that wg-easy does."""
+
+    def __init__(self, lab: Lab, easy: WGEasyDouble) -> None:
+        self._lab, self._easy, self._interface = lab, easy, unique("wge")
+        self._enter = ("ip", "netns", "exec", lab.host.netns)
+        command = [*self._enter, str(lab.wireguard_go), "-f", self._interface]
+        self.daemon = Daemon("wireguard-go of wg-easy", lab.directory / "wg-easy.log", command)
+        self._path = lab.directory / f"{self._interface}.conf"
+
+    def start(self) -> None:
+        """As wg-easy's container does when it comes up."""
+        self.daemon.start()
+        wait_for("the device", lambda: "interface" in sh(*self._enter, "wg", "show", self._interface))
+        sh("ip", "-n", self._lab.host.netns, "address", "add", "10.8.0.1/24", "dev", self._interface)
+        sh("ip", "-n", self._lab.host.netns, "link", "set", self._interface, "up")
+        self._easy.host = self._lab.host.address
+        self._easy.install, self._easy.measure = self.install, self.measure
+        self.install()
+
+    def install(self) -> None:
+        """``wg syncconf`` of all enabled clients."""
+        lines = ["[Interface]", f"PrivateKey = {self._easy.pair.private.reveal()}", "ListenPort = 51820"]
+        for client in self._easy.clients.values():
+            if client["enabled"]:
+                allowed = [f"{client['ipv4Address']}/32", f"{client['ipv6Address']}/128", *client["serverAllowedIps"]]
+                lines += ["[Peer]", f"PublicKey = {client['publicKey']}", f"PresharedKey = {client['preSharedKey']}"]
+                lines.append(f"AllowedIPs = {', '.join(allowed)}")
+        self._path.touch(mode=0o600)
+        self._path.write_text("\n".join(lines) + "\n")
+        sh(*self._enter, "wg", "syncconf", self._interface, str(self._path))
+
+    def measure(self) -> dict[str, Live]:
+        """``wg show dump``."""
+        found = {}
+        for line in sh(*self._enter, "wg", "show", self._interface, "dump").splitlines()[1:]:
+            key, _, endpoint, _, handshake, received, sent, _ = line.split("\t")
+            moment = datetime.fromtimestamp(int(handshake), UTC).isoformat() if handshake != "0" else None
+            found[key] = Live(int(received), int(sent), moment, None if endpoint == "(none)" else endpoint)
+        return found
+
+
+def test_a_subscriber_connects_with_what_the_secret_says_and_a_suspension_cuts_the_tunnel(
+    lab: Lab, easy: WGEasyDouble
+) -> None:
+    device = Device(lab, easy)
+    try:
+        device.start()
+        apply_peer(lab, "alice", serverRef={"name": "paris"})
+        lab.start_controller()
+        lab.wait_ready("wgp", "alice")
+        lab.connect("alice")
+        wait_for("the first ping through the tunnel", lab.ping, 15)
+        wait_for("alice to be seen", lambda: status(lab, "alice").get("phase") == "Active")
+        assert status(lab, "alice")["endpoint"].startswith(lab.host.subscriber_address)
+        patch(lab, "wgp", "alice", suspensions=[{"reason": "non-payment"}])
+        wait_for("alice to be suspended", lambda: reason(lab, "alice") == "Suspended")
+        assert not lab.ping()
+        total = status(lab, "alice")["traffic"]["rxBytes"]
+        _, sent = lab.client_bytes()
+        assert 0 < total <= sent
+        patch(lab, "wgp", "alice", suspensions=[])
+        lab.wait_ready("wgp", "alice")
+        wait_for("the tunnel to come back by itself", lab.ping, 30)
+        # The device has begun to count anew, and the total goes on.
+        wait_for("the total to go on", lambda: status(lab, "alice")["traffic"]["rxBytes"] > total)
+        patch(lab, "wgp", "alice", keyGeneration=1)
+        wait_for("new keys", lambda: status(lab, "alice").get("keyGeneration") == 1 and reason(lab, "alice") == "Ready")
+        lab.disconnect()
+        lab.connect("alice")
+        wait_for("a ping with the new keys", lab.ping, 15)
+    finally:
+        lab.disconnect()
+        lab.controller.end()
+        device.daemon.end()
 
 
 def read(lab: Lab, secret: str, key: str) -> str:
