@@ -24,6 +24,8 @@ CONNECT_SECONDS = 5.0
 CHUNK_BYTES, MOST_BYTES = 64 << 10, 64 << 20
 SENTENCE = 300
 """The most that is quoted of a system's own words."""
+WORDS = ("message", "detail", "title", "error", "reason")
+"""Where systems put their sentence."""
 PATIENCE_SECONDS = 30.0
 """After an answer 429 without a time."""
 
@@ -130,14 +132,11 @@ def expect(answer: Answer, request: str, *fine: int) -> Any:
 
 def said(answer: Answer) -> str:
     """What a system says of an error, in one short line."""
-    body = answer.body
-    if isinstance(body, dict):
-        for part in ("message", "detail", "title", "error", "reason"):
-            if isinstance(body.get(part), str) and body[part]:
-                return " ".join(str(body[part]).split())[:SENTENCE]
-        if body.get("errors") or body.get("validation_errors"):
-            return json.dumps(body.get("validation_errors") or body["errors"])[:SENTENCE]
-    return "without a reason"
+    body = answer.body if isinstance(answer.body, dict) else {}
+    words = next((body[part] for part in WORDS if isinstance(body.get(part), str) and body[part]), "")
+    details = body.get("validation_errors") or body.get("errors")
+    sentence = ": ".join(part for part in (words, json.dumps(details) if details else "") if part)
+    return " ".join(sentence.split())[:SENTENCE] or "without a reason"
 
 
 async def _whole(response: aiohttp.ClientResponse) -> bytes:

@@ -145,7 +145,8 @@ async def test_totals_go_on_when_the_counters_begin_anew(world: World, place: Pl
 
     async def total(received: int, sent: int) -> None:
         await until(
-            lambda: (t := world.status().get("traffic", {})).get("rxBytes") == received and t["txBytes"] == sent, 5
+            lambda: (t := world.status().get("traffic", {})).get("rxBytes") == received and t["txBytes"] == sent,
+            SECONDS,
         )
 
     place.talk(world, key, 25_636, 40_000)
@@ -161,7 +162,7 @@ async def test_totals_go_on_when_the_counters_begin_anew(world: World, place: Pl
     place.talk(world, key, 400, 600)
     await total(26_344, 41_100)
     await world.delete(PEERS, "alice")
-    await until(lambda: world.notes("FinalUsage") != [], 5)
+    await until(lambda: world.notes("FinalUsage") != [], SECONDS)
     assert world.notes("FinalUsage")[0].startswith("rxBytes=26344 txBytes=41100")
 
 

@@ -16,7 +16,7 @@ from wireguard_operator.controller.settings import Settings
 from wireguard_operator.domain.keys import generate_pair
 from wireguard_operator.kube.resources import PEERS, SECRETS, SERVERS
 
-SECONDS = 10.0
+SECONDS = 20.0
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from wireguard_operator.controller.server import foreign
 from wireguard_operator.controller.settings import Settings
 from wireguard_operator.kube.resources import PEERS, SECRETS, SERVERS
 
-SECONDS = 8.0
+SECONDS = 20.0
 
 
 class Scene:
@@ -216,7 +216,7 @@ async def test_what_keeps_us_out_is_said_and_tried_again(
     for part in ("password", "totp", "passwords_disabled", "release", "host"):
         setattr(scene.double, part, getattr(good, part))
     await scene.ready()
-    assert scene.world.reason("berlin", kind=SERVERS) == "Ready"
+    await until(lambda: scene.world.reason("berlin", kind=SERVERS) == "Ready", SECONDS)
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused(scene: Scene) -> None:
