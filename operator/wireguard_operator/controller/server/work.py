@@ -37,7 +37,7 @@ from .deadlines import Deadlines
 from .deletion import Deletion
 from .foreign import ForeignServer
 from .identity import Identity, Ready
-from .intake import BATCH, Finished, Intake
+from .intake import Finished, Intake
 from .orphans import Orphans
 from .pods import Pods, Reach
 from .provisioner import Provisioner
@@ -101,8 +101,8 @@ class ServerWork:
         self._own = Identity(services.secrets, services.authority)
         self._foreign = self._find_foreign()
         self._provisioner = Provisioner(services, self._foreign)
-        batch = BATCH if self._foreign is None else FOREIGN_BATCH
-        self._intake = Intake(self._provisioner, services.clock, self._is_known, wake, batch)
+        most = FOREIGN_BATCH if self._foreign is not None else None
+        self._intake = Intake(self._provisioner, services.clock, self._is_known, wake, most)
         self._orphans = Orphans(services.client, key)
         self._deletion = Deletion(services.client, services.cache)
         self._searched: set[str] = set()
