@@ -6,6 +6,7 @@
     tools/dashboard/       →  files/dashboard.json  for Grafana
     the rendered chart     →  manifests/install/    the same installation for kustomize and plain kubectl
     the metrics there are  →  docs/metrics.md       their table
+    what systems can do    →  docs/backends.md      their table
 
 `products` computes all these files without writing any, so that a test can compare them with those that are there.
 """
@@ -24,13 +25,14 @@ from typing import Any
 
 import yaml
 
-from tools import dashboard, metrics
+from tools import capabilities, dashboard, metrics
 from tools.controlplane import find_or_build
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CHART = REPOSITORY / "charts" / "wireguard-operator"
 INSTALL = REPOSITORY / "manifests" / "install"
 METRICS = REPOSITORY / "docs" / "metrics.md"
+BACKENDS = REPOSITORY / "docs" / "backends.md"
 NAMESPACE = "wireguard-system"
 
 _GENERATED = "# Generated from charts/wireguard-operator by `make generate`. Do not edit.\n"
@@ -67,6 +69,7 @@ def products() -> dict[Path, str]:
         CHART / "README.md": readme[: readme.index(_BEGIN) + len(_BEGIN)] + table + readme[readme.index(_END) :],
         CHART / "files" / "dashboard.json": dashboard.text(dashboard.ROWS),
         METRICS: metrics.with_table(METRICS.read_text()),
+        BACKENDS: capabilities.with_table(BACKENDS.read_text()),
         **{INSTALL / name: text for name, text in manifests().items()},
     }
 

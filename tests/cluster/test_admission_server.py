@@ -31,6 +31,19 @@ SELECTOR = "selector goes with from: Selector, and only with it"
 URL = "must be the https URL on which the controller reaches the agent"
 LINE = "must be one line of text without control characters"
 TEXT = "must be text without control characters other than tab and line breaks"
+SYSTEM = "must be the https URL of the system, without user or query, e.g. https://vpn.example.net"
+EASY = {
+    "type": "WGEasy",
+    "wgEasy": {"url": "https://vpn.example.net"},
+    "credentialsSecretRef": {"name": "login"},
+    "degradations": ["Access", "Limits", "Routes", "Addresses", "PresharedKey", "Client"],
+}
+ZONE = {
+    "type": "Firezone",
+    "firezone": {"url": "https://[2001:db8::1]:8081/api", "edition": "Legacy", "group": "Subscribers"},
+    "credentialsSecretRef": {"name": "login"},
+}
+FOREIGN = {"networks": ["10.8.0.0/24"], "dataPlane": EASY}
 FAMILY = "may hold one IPv4 and one IPv6 network, not two of one family"
 
 BAD = [
@@ -165,6 +178,29 @@ BAD = [
     ("spec.dataPlane.host", {}, "needs either url, where the controller reaches the agent, or dial: true"),
     ("spec.dataPlane.host.dial", True, "needs either url, where the controller reaches the agent, or dial: true"),
     ("spec.dataPlane.host", {"dial": False}, "needs either url"),
+    ("spec.dataPlane", {**EASY, "wgEasy": None}, "wgEasy goes with type: WGEasy, which needs it: its URL"),
+    ("spec.dataPlane", {**EASY, "type": "Firezone"}, "wgEasy goes with type: WGEasy"),
+    ("spec.dataPlane", {**ZONE, "firezone": None}, "firezone goes with type: Firezone, which needs it"),
+    ("spec.dataPlane", {**EASY, "credentialsSecretRef": None}, "need it: the Secret to log in with"),
+    ("spec.dataPlane.credentialsSecretRef", {"name": "login"}, "credentialsSecretRef goes with type: WGEasy or"),
+    ("spec.dataPlane.degradations", ["Limits"], "degradations go with type: WGEasy or Firezone"),
+    ("spec.dataPlane", {**EASY, "degradations": ["Speed"]}, 'supported values: "Access", "Limits"'),
+    ("spec.dataPlane", {**EASY, "service": {"type": "NodePort"}}, "are about pods and go with type: Pod"),
+    ("spec.dataPlane", {**EASY, "wgEasy": {"url": "http://vpn.example.net"}}, SYSTEM),
+    ("spec.dataPlane", {**EASY, "wgEasy": {"url": "https://admin:secret@vpn.example.net"}}, SYSTEM),
+    (
+        "spec.dataPlane",
+        {**ZONE, "firezone": {"url": "https://f.example.net", "edition": "2"}},
+        '"Auto", "Legacy", "Cur',
+    ),
+    ("spec.dataPlane", {**ZONE, "firezone": {"url": "https://f.example.net", "group": "a\nb"}}, LINE),
+    ("spec", {**FOREIGN, "limits": {"download": "10M"}}, "wg-easy and Firezone cannot enforce them"),
+    ("spec", {**FOREIGN, "access": []}, "wg-easy and Firezone cannot enforce them"),
+    ("spec", {**FOREIGN, "walledGarden": {}}, "wg-easy and Firezone cannot enforce them"),
+    ("spec", {**FOREIGN, "throttle": {"bandwidth": "128k"}}, "wg-easy and Firezone cannot enforce them"),
+    ("spec", {**FOREIGN, "egress": {"isolation": True}}, "keep their own key and route themselves"),
+    ("spec", {**FOREIGN, "privateKeySecretRef": {"name": "k"}}, "keep their own key and route themselves"),
+    ("spec", {**FOREIGN, "keyGeneration": 1}, "keep their own key and route themselves"),
     *[(f"spec.location.{part}", text, LINE) for part in ("name", "region", "city", "provider") for text in NO_LINE],
     *[("spec.maintenance.message", text, TEXT) for text in NO_TEXT],
     *BAD_ACCESS,
@@ -265,6 +301,8 @@ GOOD = [
     ("spec.dataPlane", {"type": "Host", "host": {"url": "https://agent.example.net"}}),
     ("spec.dataPlane", None),
     ("spec.dataPlane", FULL_POD),
+    ("spec", FOREIGN),
+    ("spec", {"networks": ["10.8.0.0/24"], "dataPlane": ZONE}),
     ("spec.dataPlane", {"resources": {"limits": {"cpu": 2, "memory": "1.5Gi"}}}),
 ]
 
@@ -289,4 +327,6 @@ def test_the_full_server_has_every_field() -> None:
     assert {path for path, _ in fields(spec_schema("WireGuardServer"))} <= {
         *paths(FULL),
         *paths({"dataPlane": FULL_POD}),
+        *paths({"dataPlane": EASY}),
+        *paths({"dataPlane": ZONE}),
     }

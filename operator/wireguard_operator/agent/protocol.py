@@ -91,6 +91,10 @@ class AgentStatus:
     """What keeps the host from serving all that one would expect, one sentence each."""
     partial: Partial | None = None
     """The snapshot that is being received."""
+    pending: tuple[str, ...] = ()
+    """As in ``Ack``."""
+    final: tuple[PeerCounters, ...] = ()
+    """As in ``Ack``, of peers that were removed after its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,8 @@ class Ack:
     """Public key → why the device refused it."""
     final: tuple[PeerCounters, ...] = ()
     """Last counters of the peers that this call removed."""
+    pending: tuple[str, ...] = ()
+    """Public keys of whom the last word is not said: a change, or a removal, that takes longer than this call."""
 
 
 @dataclass(frozen=True, slots=True)

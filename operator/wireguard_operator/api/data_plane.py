@@ -1,4 +1,4 @@
-"""What realises a server: pods that the operator makes, or an agent on a host outside the cluster."""
+"""What realises a server: pods that the operator makes, an agent on a host outside the cluster, or a foreign system."""
 
 from __future__ import annotations
 
@@ -31,6 +31,32 @@ class DataPlaneType(StrEnum):
 
     POD = "Pod"
     HOST = "Host"
+    WG_EASY = "WGEasy"
+    FIREZONE = "Firezone"
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether another system has the device, and the operator asks that system."""
+        return self in (DataPlaneType.WG_EASY, DataPlaneType.FIREZONE)
+
+
+class FirezoneEdition(StrEnum):
+    """Firezone was written anew between 0.7 and 1.0; the two have nothing but the name in common."""
+
+    AUTO = "Auto"
+    LEGACY = "Legacy"
+    CURRENT = "Current"
+
+
+class Feature(StrEnum):
+    """What a peer may ask for and go without: its tunnel works all the same."""
+
+    ACCESS = "Access"
+    LIMITS = "Limits"
+    ROUTES = "Routes"
+    ADDRESSES = "Addresses"
+    PRESHARED_KEY = "PresharedKey"
+    CLIENT = "Client"
 
 
 class Implementation(StrEnum):
@@ -96,6 +122,41 @@ class HostDataPlane(Model):
     """The agent calls the controller instead, whose port for agents (--dial-in) must be open."""
     tls_secret_ref: Annotated[LocalSecretRef | None, Field(alias="tlsSecretRef")] = None
     """Secret in which the operator keeps the agent's tls.crt, tls.key and ca.crt. Default `<server>-agent-tls`."""
+
+
+SystemURL = Annotated[
+    str,
+    Field(
+        max_length=300,
+        json_schema_extra=rules(
+            rule(
+                "isURL(self)"
+                " && self.matches(r'^https://([0-9A-Za-z.-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?(/[^?#]*)?$')"
+                " && (url(self).getPort() == '' || int(url(self).getPort()) <= 65535)",
+                "must be the https URL of the system, without user or query, e.g. https://vpn.example.net",
+            )
+        ),
+    ),
+]
+"""Where another system's API is."""
+
+
+class WGEasyDataPlane(Model):
+    """An instance of wg-easy 15. Nobody else may change its clients while the operator does: it has no locks."""
+
+    url: SystemURL
+    """Where its web page is, e.g. https://vpn.example.net."""
+
+
+class FirezoneDataPlane(Model):
+    """An installation of Firezone: Legacy (0.7) manages WireGuard, Current (1.x) access for Firezone's own clients."""
+
+    url: SystemURL
+    """Where its API is, e.g. https://firezone.example.net for 0.7 and https://api.firezone.example.net for 1.x."""
+    edition: FirezoneEdition = FirezoneEdition.AUTO
+    """Legacy is 0.7, Current 1.x. Auto: the one whose API answers."""
+    group: Annotated[Line | None, Field(max_length=64)] = None
+    """Of 1.x: name of the group that peers become members of; policies for it say what they reach. It must exist."""
 
 
 class ServiceSettings(Model):
@@ -166,6 +227,21 @@ class DataPlane(Model):
                 "host goes with type: Host, which needs it: the URL of the agent there, or dial: true",
             ),
             rule(
+                "has(self.wgEasy) == (self.type == 'WGEasy')", "wgEasy goes with type: WGEasy, which needs it: its URL"
+            ),
+            rule(
+                "has(self.firezone) == (self.type == 'Firezone')",
+                "firezone goes with type: Firezone, which needs it: the URL of its API",
+            ),
+            rule(
+                "has(self.credentialsSecretRef) == (self.type in ['WGEasy', 'Firezone'])",
+                "credentialsSecretRef goes with type: WGEasy or Firezone, which need it: the Secret to log in with",
+            ),
+            rule(
+                "!has(self.degradations) || self.type in ['WGEasy', 'Firezone']",
+                "degradations go with type: WGEasy or Firezone; the operator's own servers can do all of it",
+            ),
+            rule(
                 "self.type == oldSelf.type",
                 "type cannot be changed: make another server and move the peers to it",
             ),
@@ -179,7 +255,8 @@ class DataPlane(Model):
     )
 
     type: DataPlaneType = DataPlaneType.POD
-    """Pod: the operator makes pods and a Service. Host: an agent on a Linux host or router outside the cluster."""
+    """Pod: the operator makes pods and a Service. Host: an agent on a Linux host or router outside the cluster. WGEasy,
+    Firezone: another system has the device, and peers become clients, devices or actors there; see docs/backends.md."""
     implementation: Implementation = Implementation.AUTO
     """Kernel: the node's module. Userspace: wireguard-go. Auto: the module where the node has one, else wireguard-go.
     On hosts the agent's option --driver says it."""
@@ -188,6 +265,16 @@ class DataPlane(Model):
     replicas: Annotated[int | None, Field(ge=1, le=2)] = None
     """Pods. With 2 one serves and the other stands by with everything on its device, and takes over within a second or
     two when the first one or its node goes. Default 1."""
+    wg_easy: WGEasyDataPlane | None = None
+    """Settings of type WGEasy."""
+    firezone: FirezoneDataPlane | None = None
+    """Settings of type Firezone."""
+    credentials_secret_ref: Annotated[LocalSecretRef | None, Field(alias="credentialsSecretRef")] = None
+    """Secret with which the operator logs in: username and password for WGEasy, token for Firezone; and ca.crt, if the
+    system's certificate is not of a public authority."""
+    degradations: Annotated[tuple[Feature, ...], Field(max_length=8, json_schema_extra=UNIQUE)] = ()
+    """What peers go without, if they ask for it and the system cannot do it; the condition Accepted names it. A peer
+    that asks for anything else that the system cannot do is refused."""
     service: ServiceSettings = ServiceSettings()
     """How subscribers reach the pods."""
     resources: Resources = Resources()

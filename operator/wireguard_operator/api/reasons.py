@@ -56,6 +56,14 @@ class Reason(StrEnum):
     PODS_REFUSED = "PodsRefused"
     FORWARDING_OFF = "ForwardingOff"
     NO_STANDBY = "NoStandby"
+    NOT_SUPPORTED = "NotSupported"
+    DEGRADED = "Degraded"
+    SYSTEM_UNREACHABLE = "SystemUnreachable"
+    SYSTEM_REFUSED = "SystemRefused"
+    SYSTEM_FAILED = "SystemFailed"
+    SYSTEM_UNSUITABLE = "SystemUnsuitable"
+    SYSTEM_IN_USE = "SystemInUse"
+    SYSTEM_DRIFTED = "SystemDrifted"
     WAITING_FOR_PEERS = "WaitingForPeers"
     ADMITTED = "Admitted"
     MOVED = "Moved"
@@ -194,6 +202,41 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.NO_STANDBY: Explanation(
         "the server has two replicas and no pod that could take over: subscribers are served, by one pod alone",
         "see the message and the pods; a new pod takes a few seconds",
+    ),
+    Reason.NOT_SUPPORTED: Explanation(
+        "the peer asks for what the system behind the server cannot do; the message names fields and system",
+        "leave the field out, name another server, or allow to go without by `spec.dataPlane.degradations`",
+        lasting=True,
+    ),
+    Reason.DEGRADED: Explanation(
+        "the server carries the peer, but without what the message names: the system behind it cannot do it, and"
+        " `spec.dataPlane.degradations` of the server allows that",
+    ),
+    Reason.SYSTEM_UNREACHABLE: Explanation(
+        "the system behind the server does not answer; its tunnels go on as they are",
+        "the network, the system's log, `spec.dataPlane`",
+    ),
+    Reason.SYSTEM_REFUSED: Explanation(
+        "the system behind the server does not let the operator in, or its certificate cannot be verified",
+        "what the message says: the Secret with the credentials, its ca.crt, the user's rights",
+        lasting=True,
+    ),
+    Reason.SYSTEM_FAILED: Explanation(
+        "the system behind the server did not do as it was asked; it is asked again", "the system's log"
+    ),
+    Reason.SYSTEM_UNSUITABLE: Explanation(
+        "the system behind the server is of a version that cannot be worked with, or has other networks",
+        "what the message says",
+        lasting=True,
+    ),
+    Reason.SYSTEM_IN_USE: Explanation(
+        "another WireGuardServer works with the same system, which bears one only",
+        "delete one of the two, or correct its URL",
+        lasting=True,
+    ),
+    Reason.SYSTEM_DRIFTED: Explanation(
+        "the system behind the server lacks peers on its device that it should have; the operator repairs it",
+        "see the message; if it stays, the system's log",
     ),
     Reason.WAITING_FOR_PEERS: Explanation(
         "the server is being deleted and waits for the peers that the message counts; they are served until then",

@@ -49,6 +49,8 @@ SECRETS: tuple[tuple[str, str, str], ...] = (
     ("<peer>-wireguard", "previousPublicKey", "during a rotation: the former public key, which goes on working"),
     ("<peer>-wireguard", "previousPresharedKey", "and the preshared key that goes with it, if there is one"),
     ("<peer>-wireguard", "previousKeyUntil", "and until when at the latest"),
+    ("<peer>-wireguard", "actorId", "on Firezone 1.x, instead of all that: the service account"),
+    ("<peer>-wireguard", "clientToken", "and its token, with which Firezone's own client signs in"),
 )
 
 _HEAD = f"""\

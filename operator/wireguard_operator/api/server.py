@@ -156,6 +156,19 @@ SERVER_RULES = (
         path=".endpoint",
     ),
     rule(
+        "!has(self.dataPlane) || !(self.dataPlane.type in ['WGEasy', 'Firezone'])"
+        " || !(has(self.access) || has(self.limits) || has(self.walledGarden) || has(self.throttle))",
+        "access, limits, walledGarden and throttle go with dataPlane.type: Pod or Host; wg-easy and Firezone cannot"
+        " enforce them",
+    ),
+    rule(
+        "!has(self.dataPlane) || !(self.dataPlane.type in ['WGEasy', 'Firezone'])"
+        " || !(has(self.privateKeySecretRef) || has(self.egress)"
+        " || (has(self.keyGeneration) && self.keyGeneration > 0))",
+        "privateKeySecretRef, keyGeneration and egress go with dataPlane.type: Pod or Host; wg-easy and Firezone keep"
+        " their own key and route themselves",
+    ),
+    rule(
         "!has(self.reserved) || self.reserved.all(r, !isCIDR(r) ||"
         " self.networks.exists(n, isCIDR(n) && cidr(n).containsCIDR(r)))",
         "every entry must lie inside one of the networks",

@@ -16,6 +16,7 @@ from ..api.base import Key
 from ..api.conditions import ConditionType
 from ..api.peer import WireGuardPeer
 from ..domain import lifecycle, networks
+from ..domain.capabilities import System, asked_for, system_of
 from ..domain.conditions import Problem, is_true
 from ..domain.placement import Candidate, choose
 from .watch.cache import Cache
@@ -66,7 +67,8 @@ class Placer:
         refused: dict[tuple[str, str], Problem] = {}
         for record in self._waiting(now):
             # Where an older peer found none, one that asks for the same finds none either: thousands may wait.
-            asked = record.key.namespace, repr(record.peer.spec.server_selector)
+            spec = record.peer.spec
+            asked = record.key.namespace, repr((spec.server_selector, asked_for(spec)))
             found = refused.get(asked) or self._choose(record.peer, None)
             if isinstance(found, Problem):
                 refused[asked] = found
@@ -110,6 +112,7 @@ class Placer:
             peers=self._cache.count_of(record.key),
             capacity=facts.capacity,
             ready=is_true(record.server.status.conditions, ConditionType.READY),
+            system=System(facts.key_keeper) if facts.key_keeper is not None else system_of(spec),
             full=facts.room_problem.message if facts.room_problem else None,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,3 +38,7 @@ class Services:
     clock: Callable[[], datetime]
     metrics: Metrics = field(default_factory=Metrics)
     dialled: Dialled = field(default_factory=Dialled)
+    systems: dict[str, str] = field(default_factory=dict)
+    """UID of the server that works with a foreign system, by its URL and by its key."""
+    farewells: set[asyncio.Task[None]] = field(default_factory=set)
+    """Under way to systems of servers that are gone."""

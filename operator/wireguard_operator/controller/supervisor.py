@@ -34,8 +34,8 @@ class Supervisor:
 
     async def close(self) -> None:
         """Stop all work. The devices go on as they are."""
-        self._services = None
-        tasks = list(self._tasks.values())
+        services, self._services = self._services, None
+        tasks = [*self._tasks.values(), *(services.farewells if services is not None else ())]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

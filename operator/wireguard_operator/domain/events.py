@@ -17,7 +17,12 @@ from .succession import Cause, Change
 
 _OFF = {PeerPhase.DISABLED, PeerPhase.SUSPENDED, PeerPhase.EXPIRED}
 _ON = {PeerPhase.ACTIVE, PeerPhase.INACTIVE}
-_WORTH_A_WARNING = {Reason.AGENT_UNREACHABLE, Reason.AGENT_FAILED}
+_WORTH_A_WARNING = {
+    Reason.AGENT_UNREACHABLE,
+    Reason.AGENT_FAILED,
+    Reason.SYSTEM_UNREACHABLE,
+    Reason.SYSTEM_FAILED,
+}
 """Troubles of a server that may pass by themselves and that one still wants to see."""
 
 
@@ -51,7 +56,8 @@ def of_server(before: ServerStatus, after: ServerStatus) -> list[News]:
     news = _troubles(before.conditions, after.conditions, _WORTH_A_WARNING)
     then, now = _reason(before.conditions), _reason(after.conditions)
     if then in _WORTH_A_WARNING and now is Reason.READY:
-        news.append(News(Reason.AGENT_CONNECTED, "the agent answers again"))
+        who = "system behind the server" if then in (Reason.SYSTEM_UNREACHABLE, Reason.SYSTEM_FAILED) else "agent"
+        news.append(News(Reason.AGENT_CONNECTED, f"the {who} answers again"))
     if now is Reason.WAITING_FOR_PEERS and then is not now:
         ready = find(after.conditions, ConditionType.READY)
         news.append(News(now, ready.message if ready is not None else "", warning=True))

@@ -31,6 +31,8 @@ class ClientKeys:
     public: str
     private: Hidden | None
     preshared: Hidden | None
+    token: Hidden | None = None
+    """Instead of keys, of systems whose own client makes those; ``public`` is then the name of an account."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from ..api.conditions import ConditionType
 from ..api.peer import PeerPhase, Suspension, SuspensionMode, WireGuardPeer
 from ..api.reasons import Reason
 from ..api.server import WireGuardServer
+from .capabilities import System, shortfall
 from .conditions import Finding, Problem
 from .tenancy import admits
 
@@ -33,6 +34,8 @@ class Situation:
     """Labels of the peer's namespace."""
     seated: bool = False
     """The peer holds addresses of the server already."""
+    system: System | None = System.OWN
+    """What carries the server's peers; None: not known yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Verdict:
     objection: Objection | None = None
     restriction: Restriction | None = None
     """Of an admitted peer."""
+    forgone: str = ""
+    """What the peer asks for and goes without, in words."""
     until: datetime | None = None
     """When the clock alone may change it."""
 
@@ -80,6 +85,10 @@ class Verdict:
         """The condition Accepted."""
         if self.objection is not None and not self.objection.accepted:
             return Finding(ConditionType.ACCEPTED, False, self.objection.reason, self.objection.message)
+        if self.forgone:
+            return Finding(
+                ConditionType.ACCEPTED, True, Reason.DEGRADED, f"the server carries this peer, but {self.forgone}"
+            )
         return Finding(ConditionType.ACCEPTED, True, Reason.ACCEPTED, "the server carries this peer")
 
 
@@ -119,6 +128,26 @@ def _server_goes_away(at: Situation) -> Objection | None:
         message = f"WireGuardServer {at.server.metadata.name} is being deleted and takes no new peers; name another"
         return Objection(PeerPhase.PENDING, Reason.SERVER_DELETING, message, accepted=False)
     return None
+
+
+def _system_cannot(at: Situation) -> Objection | None:
+    """Before what the peer itself asks for: it would be told that all is well until it is enabled."""
+    if at.server is None or at.system is None:
+        return None
+    if not (refused := shortfall(at.peer.spec, at.server.spec, at.system).refused):
+        return None
+    message = (
+        f"{at.system}, which is behind WireGuardServer {at.target.name}, cannot do {', '.join(refused)};"
+        " leave that out, name another server, or allow to go without by spec.dataPlane.degradations of the server"
+    )
+    return Objection(PeerPhase.FAILED, Reason.NOT_SUPPORTED, message, accepted=False)
+
+
+def _forgone(at: Situation) -> str:
+    if at.server is None or at.system is None:
+        return ""
+    fields = shortfall(at.peer.spec, at.server.spec, at.system).forgone
+    return f"without {', '.join(fields)}: {at.system} cannot do that" if fields else ""
 
 
 def _disabled(at: Situation) -> Objection | None:
@@ -200,6 +229,7 @@ CHECKS: tuple[Callable[[Situation], Objection | None], ...] = (
     _server_is_not_allowed,
     _server_is_missing,
     _server_goes_away,
+    _system_cannot,
     # What the peer itself asks for is granted on a disabled server, too, and stays what it is when that comes back.
     _disabled,
     _expired,
@@ -214,8 +244,8 @@ def judge(situation: Situation) -> Verdict:
     for check in CHECKS:
         objection = check(situation)
         if objection is not None:
-            return Verdict(objection, until=until)
-    return Verdict(restriction=_restriction(situation), until=until)
+            return Verdict(objection, forgone=_forgone(situation), until=until)
+    return Verdict(restriction=_restriction(situation), forgone=_forgone(situation), until=until)
 
 
 def unplaced(peer: WireGuardPeer, problem: Problem, now: datetime) -> Verdict:

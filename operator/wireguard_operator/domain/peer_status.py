@@ -31,6 +31,8 @@ class PeerFacts:
 
     verdict: Verdict | None = None
     addresses: tuple[str, ...] = ()
+    seated: bool = False
+    """The peer has a place on the server, whose own system gives it addresses."""
     address_problem: Problem | None = None
     routes: tuple[str, ...] = ()
     route_problem: Problem | None = None
@@ -94,7 +96,7 @@ def compose(peer: WireGuardPeer, facts: PeerFacts, server: Key | None, now: date
         server_ref=ServerBinding(name=server.name, namespace=server.namespace) if server else None,
         addresses=facts.addresses,
         routes=facts.routes,
-        public_key=ring.current.public if ring else said.public_key,
+        public_key=(ring.current.public if ring.current.token is None else None) if ring else said.public_key,
         key_generation=ring.generation if ring else said.key_generation,
         previous_key=previous if ring else said.previous_key,
         secret_ref=SecretBinding(name=facts.secret_name) if facts.secret_name else said.secret_ref,
@@ -128,6 +130,8 @@ def _allocated(facts: PeerFacts) -> Finding:
     problem = facts.address_problem or facts.route_problem
     if problem:
         return failed(kind, problem)
+    if facts.seated:
+        return Finding(kind, True, Reason.ALLOCATED, "the system behind the server gives the client its addresses")
     if not facts.addresses:
         return Finding(kind, None, Reason.WAITING, "no address yet")
     return Finding(kind, True, Reason.ALLOCATED, ", ".join((*facts.addresses, *facts.routes)))
@@ -139,6 +143,9 @@ def _keys(facts: PeerFacts) -> Finding:
         return failed(kind, facts.key_problem)
     if facts.secret_name is None or facts.ring is None:
         return Finding(kind, None, Reason.WAITING, "no keys yet")
+    if facts.ring.current.token is not None:
+        message = f"the token for Firezone's client is in Secret {facts.secret_name}"
+        return Finding(kind, True, Reason.KEYS_READY, message)
     where = f"keys and wg0.conf are in Secret {facts.secret_name}"
     if facts.ring.previous is not None:
         until = facts.ring.previous.until

@@ -1,7 +1,8 @@
 """Which server carries a peer that asks for any that matches.
 
-The rules are data: an ordered list of small functions from a candidate to the reason why it is passed over. Of those
-that are left the least utilised wins; servers that are Ready come first, and names decide between equals.
+The rules are data: an ordered list of small functions from a candidate to the reason why it is passed over. One whose
+system cannot do what the peer asks for is passed over, too. Of those that are left the least utilised wins; servers
+that are Ready come first, then those that need not leave anything out, and names decide between equals.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from ..api.peer import WireGuardPeer
 from ..api.reasons import Reason
 from ..api.selectors import ServerSelector
 from ..api.server import WireGuardServer
+from .capabilities import Shortfall, System, shortfall
 from .conditions import Problem
 from .tenancy import admits, is_at, matches
 
@@ -30,6 +32,8 @@ class Candidate:
     """Peers that are bound to it."""
     capacity: int
     ready: bool
+    system: System | None = System.OWN
+    """What carries its peers; None: not known yet."""
     full: str | None = None
     """Why it has no room although it should have by number, e.g. because its free addresses rest."""
 
@@ -50,10 +54,12 @@ def choose(
     # In order, so that the same situation makes the same message.
     visible = sorted(admitting, key=lambda c: c.server.key)
     matching = [c for c in visible if _is_wanted(c, selector)]
-    passed_over = [(c, reason) for c in matching if (reason := objection(c)) is not None]
-    left = [c for c in matching if objection(c) is None]
+    lacking = {c.server.key: _lacking(c, peer) for c in matching}
+    reasons = [(c, objection(c) or _incapable(c, lacking[c.server.key])) for c in matching]
+    passed_over = [(c, reason) for c, reason in reasons if reason is not None]
+    left = [c for c, reason in reasons if reason is None]
     if left:
-        best = min(left, key=lambda c: (not c.ready, c.utilization, c.server.key))
+        best = min(left, key=lambda c: (not c.ready, len(lacking[c.server.key].forgone), c.utilization, c.server.key))
         return best.server.key
     return Problem(Reason.NO_SERVER_AVAILABLE, _explain(visible, matching, passed_over))
 
@@ -61,6 +67,16 @@ def choose(
 def objection(candidate: Candidate) -> str | None:
     """Why no selector may choose the server now, in a few words; None when one may."""
     return next((reason for check in CHECKS if (reason := check(candidate)) is not None), None)
+
+
+def _lacking(candidate: Candidate, peer: WireGuardPeer) -> Shortfall:
+    if candidate.system is None:
+        return Shortfall()
+    return shortfall(peer.spec, candidate.server.spec, candidate.system)
+
+
+def _incapable(candidate: Candidate, lacking: Shortfall) -> str | None:
+    return f"cannot do {', '.join(lacking.refused)} ({candidate.system})" if lacking.refused else None
 
 
 def _is_wanted(candidate: Candidate, selector: ServerSelector) -> bool:

@@ -6,7 +6,8 @@
 ``<server>-boot-<n>``                 part: a piece of the desired state, from which a new pod boots
 ``<peer>-wireguard``                  privateKey (unless the device keeps it), publicKey, presharedKey, wg0.conf;
                                       keySource, keyGeneration; and after a rotation previousPublicKey,
-                                      previousPresharedKey, previousKeyUntil
+                                      previousPresharedKey, previousKeyUntil; and instead of all that, where a system
+                                      has a client of its own: actorId, clientToken
 ====================================  ====================================================================
 """
 
@@ -30,6 +31,7 @@ SERVER_LABEL = "wireguard.dotmac.io/server"
 SELECTOR = f"{MANAGED_BY}={MANAGER}"
 
 PRIVATE_KEY, PUBLIC_KEY, PRESHARED_KEY, CONFIG = "privateKey", "publicKey", "presharedKey", "wg0.conf"
+ACTOR, TOKEN = "actorId", "clientToken"
 GENERATION, SOURCE = "keyGeneration", "keySource"
 GENERATION_DIGITS = 10
 """The most that a keyGeneration has."""
@@ -148,6 +150,9 @@ def read_generation(secret: Mapping[str, Any]) -> int:
 
 def read_ring(secret: Mapping[str, Any]) -> KeyRing | None:
     """The key ring in a peer's Secret; None when it is spoilt."""
+    actor, token = read(secret, ACTOR), read(secret, TOKEN)
+    if actor and token:
+        return KeyRing(ClientKeys(actor, None, None, Hidden(token)), read_generation(secret))
     pair, public = read_pair(secret), read(secret, PUBLIC_KEY)
     source = read(secret, SOURCE) or GENERATED
     if pair is None and (source != DEVICE or public is None):
@@ -186,6 +191,9 @@ def server_data(keys: KeyPair, generation: int) -> dict[str, str]:
 def peer_data(ring: KeyRing, config: str) -> dict[str, str]:
     """Contents of a peer's Secret; ``read_ring`` reads the same ring back."""
     keys = ring.current
+    if keys.token is not None:
+        generation = {GENERATION: str(ring.generation)} if ring.generation else {}
+        return {ACTOR: keys.public, TOKEN: keys.token.reveal()} | generation
     data = {PUBLIC_KEY: keys.public, CONFIG: config}
     if keys.private is not None:
         data[PRIVATE_KEY] = keys.private.reveal()

@@ -29,6 +29,8 @@ class ServerFacts:
     addresses: tuple[str, ...] = ()
     capacity: int | None = None
     agent_secret: str | None = None
+    key_keeper: str | None = None
+    """The foreign system that has the server's key."""
     endpoint_problem: Problem | None = None
     pod_problem: Problem | None = None
     """Why there are no pods as there should be."""
@@ -110,12 +112,13 @@ def _phase(server: WireGuardServer, facts: ServerFacts) -> ServerPhase:
 
 def _findings(server: WireGuardServer, facts: ServerFacts) -> list[Finding]:
     steps = _steps(facts)
-    return [*steps, _available(server, facts), *_lacks(facts), *with_summary(_ready(server, facts, steps))]
+    return [*steps, _available(server, facts), *_lacks(server, facts), *with_summary(_ready(server, facts, steps))]
 
 
-def _lacks(facts: ServerFacts) -> list[Finding]:
+def _lacks(server: WireGuardServer, facts: ServerFacts) -> list[Finding]:
     """What a server that serves does not have; of several the one that concerns most subscribers gives the reason."""
-    found = [Problem(Reason.FORWARDING_OFF, "; ".join(facts.warnings))] if facts.warnings else []
+    lack = Reason.SYSTEM_DRIFTED if server.spec.data_plane.type.is_foreign else Reason.FORWARDING_OFF
+    found = [Problem(lack, "; ".join(facts.warnings))] if facts.warnings else []
     found += [facts.standby_problem] if facts.standby_problem is not None else []
     text = "; ".join(problem.message for problem in found)
     return [Finding(ConditionType.DEGRADED, True, found[0].reason, text)] if found else []
@@ -135,6 +138,8 @@ def _keys(facts: ServerFacts) -> Finding:
     kind = ConditionType.KEYS_READY
     if facts.key_problem:
         return failed(kind, facts.key_problem)
+    if facts.key_keeper is not None:
+        return Finding(kind, True, Reason.KEYS_READY, f"{facts.key_keeper} keeps the server's key")
     if facts.public_key is None or facts.agent_secret is None:
         return Finding(kind, None, Reason.WAITING, "no keys yet")
     return Finding(kind, True, Reason.KEYS_READY, f"the agent's certificate is in Secret {facts.agent_secret}")
@@ -170,9 +175,10 @@ def _ready(server: WireGuardServer, facts: ServerFacts, steps: list[Finding]) ->
     kind = ConditionType.READY
     if server.metadata.deletion_timestamp is not None and facts.waits_for:
         return Finding(kind, False, Reason.WAITING_FOR_PEERS, _waiting(facts.waits_for))
-    for finding in steps:
-        if not finding.status:
-            return Finding(kind, False, finding.reason, finding.message)
+    if missing := [finding for finding in steps if not finding.status]:
+        # A step that only waits must not hide what it waits for.
+        first = next((finding for finding in missing if finding.reason is not Reason.WAITING), missing[0])
+        return Finding(kind, False, first.reason, first.message)
     if not server.spec.enabled:
         return Finding(kind, True, Reason.DISABLED, "spec.enabled is false: all peers are off the device as asked")
     return Finding(kind, True, Reason.READY, "serving")

@@ -118,7 +118,8 @@ def test_the_secrets_are_those_that_the_operator_writes() -> None:
         secrets.agent_secret_name("<server>"): {"tls.crt", "tls.key", "ca.crt"},
         secrets.peer_secret_name("<peer>"): of_server
         | previous
-        | {secrets.PRESHARED_KEY, secrets.CONFIG, secrets.SOURCE},
+        | {secrets.PRESHARED_KEY, secrets.CONFIG, secrets.SOURCE}
+        | {secrets.ACTOR, secrets.TOKEN},
     }
 
 

@@ -417,8 +417,12 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """A world in which pauses are short."""
     world = World()
 
-    def agent(_: ServerWork, server: WireGuardServer) -> Agent:
+    foreign = ServerWork._agent
+
+    def agent(work: ServerWork, server: WireGuardServer) -> Any:
         host = server.spec.data_plane.host
+        if server.spec.data_plane.type.is_foreign:
+            return foreign(work, server)
         if host is None:
             raise AgentError("no host")
         return world.agents[host.url]

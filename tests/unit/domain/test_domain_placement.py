@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.domain.objects import peer, server
 from wireguard_operator.api.base import Key
+from wireguard_operator.domain.capabilities import system_of
 from wireguard_operator.domain.conditions import Problem
 from wireguard_operator.domain.placement import Candidate, choose, objection
 
@@ -14,7 +15,8 @@ GOLD = {"tier": "gold"}
 
 def candidate(name: str = "berlin", peers: int = 0, capacity: int = 10, ready: bool = True, full: str | None = None,
               **spec: Any) -> Candidate:  # fmt: skip
-    return Candidate(server(name, **spec), peers, capacity, ready, full)
+    of = server(name, **spec)
+    return Candidate(of, peers, capacity, ready, system_of(of.spec), full)
 
 
 def chosen(*candidates: Candidate, selector: dict[str, Any] | None = None, namespace: str = "isp",
@@ -154,3 +156,18 @@ def test_a_message_is_bounded_and_does_not_depend_on_the_order() -> None:
     none = chosen(*full, selector={"matchLabels": GOLD})
     assert none == chosen(*reversed(full), selector={"matchLabels": GOLD})
     assert "none of the 100 servers" in none and len(none) < 200
+
+
+def test_a_server_whose_system_cannot_do_what_the_peer_asks_for_is_passed_over() -> None:
+    plane = {"type": "WGEasy", "wgEasy": {"url": "https://a"}, "credentialsSecretRef": {"name": "login"}}
+    easy = candidate("easy", dataPlane=plane)
+    lenient = candidate("lenient", dataPlane={**plane, "degradations": ["Limits"]})
+    fast = peer(serverSelector={}, limits={"download": "10M"})
+    assert fast.spec.server_selector is not None
+    assert choose(peer(serverSelector={}), fast.spec.server_selector, [easy], {}) == Key("isp", "easy")
+    found = choose(fast, fast.spec.server_selector, [easy], {})
+    assert isinstance(found, Problem)
+    assert found.message == "isp/easy cannot do spec.limits (wg-easy 15)"
+    assert choose(fast, fast.spec.server_selector, [easy, lenient], {}) == Key("isp", "lenient")
+    busy = candidate("own", peers=9)  # busier, but nothing is left out there
+    assert choose(fast, fast.spec.server_selector, [easy, lenient, busy], {}) == Key("isp", "own")

@@ -22,7 +22,7 @@ from ...kube.resources import PEERS, SECRETS, SERVERS
 from .. import cluster
 from ..cluster import CommandError
 from ..output import deliver
-from . import live, wg_quick
+from . import live, wg_easy, wg_quick
 from .found import Device
 from .manifests import Body, Plan, Target, plan
 
@@ -46,6 +46,7 @@ def add_import(parser: argparse.ArgumentParser) -> None:
     sub.add_argument("--names", type=Path, metavar="FILE", help="take the peers' names from the comments of a wg0.conf")
     _add_target(sub)
     sub.set_defaults(run=lambda args: _run(args, lambda: _named(live.read(args.interface), args.names)))
+    wg_easy.add_source(sources)
 
 
 def _add_target(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ import ssl
 import tempfile
 import time
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 import aiohttp
 
@@ -94,6 +94,26 @@ def _message(data: bytes) -> str:
     except (ValueError, TypeError, KeyError):
         return ""
     return str(said)[:MESSAGE_LENGTH]
+
+
+class Agent(Protocol):
+    """Whoever has a device and does as it is told. Every method raises AgentError."""
+
+    async def status(self) -> AgentStatus:
+        """Who the agent is and what it holds."""
+        ...
+
+    async def put_part(self, part: bytes) -> PartReply:
+        """Send a part of a snapshot; with the last one the device is made so."""
+        ...
+
+    async def post_delta(self, delta: DeltaRequest) -> Ack:
+        """Change the device. Raises BaseMismatch when the agent holds another state."""
+        ...
+
+    async def counters(self, cursor: str, *, more: bool = False) -> CountersPage:
+        """A page of counters that changed after ``cursor``; empty: all. ``more``: without a new look at the device."""
+        ...
 
 
 class AgentClient:

@@ -16,7 +16,7 @@ from ...agent import parts
 from ...agent.protocol import Ack, AgentStatus, Applied, CountersPage, DeltaRequest, PeerCounters, Snapshot
 from ...api.server import DataPlaneStatus
 from ...domain.device import Delta, DesiredState, DevicePeer, Interface
-from .client import AgentClient, AgentError, BaseMismatch
+from .client import Agent, AgentError, BaseMismatch
 
 DELTA_PEERS = 1000
 """Peers in one delta; the agent acknowledges each, so that a wave of changes shows progress."""
@@ -59,6 +59,8 @@ class DeviceLink:
         self.data_plane: DataPlaneStatus | None = None
         self.warnings: tuple[str, ...] = ()
         """What keeps the agent's host from serving all that one would expect."""
+        self.pending: frozenset[str] = frozenset()
+        """Public keys of whom the agent has the last word still to say."""
 
     def is_settled(self) -> bool:
         """Whether the agent has acknowledged all that is wanted."""
@@ -132,7 +134,7 @@ class DeviceLink:
         """It is not known any more what the agent holds."""
         self._certain = False
 
-    async def push(self, agent: AgentClient) -> Ack | None:
+    async def push(self, agent: Agent) -> Ack | None:
         """Bring the agent to what is wanted; None when it is known to be there. Raises AgentError."""
         if self._want is None or self.is_settled():
             return None
@@ -143,7 +145,7 @@ class DeviceLink:
                 self.doubt()
                 raise
 
-    async def counters(self, agent: AgentClient, cursor: str, *, more: bool = False) -> CountersPage:
+    async def counters(self, agent: Agent, cursor: str, *, more: bool = False) -> CountersPage:
         """A page of counters that changed after ``cursor``; ``more``: the next one of the same look at the device.
 
         Doubts what the agent holds when it says so. Raises AgentError.
@@ -160,7 +162,7 @@ class DeviceLink:
                 self.doubt()
                 raise
 
-    async def _push(self, agent: AgentClient, want: DesiredState) -> Ack:
+    async def _push(self, agent: Agent, want: DesiredState) -> Ack:
         while True:
             ack = await self._step(agent, want)
             self._final.extend(ack.final)
@@ -170,9 +172,9 @@ class DeviceLink:
             self._applied = None
             raise AgentError("the agent acknowledged another state than the one it was sent")
         final, self._final = self._final, []
-        return Ack(ack.applied, ack.device, ack.errors, tuple(final))
+        return Ack(ack.applied, ack.device, ack.errors, tuple(final), ack.pending)
 
-    async def _step(self, agent: AgentClient, want: DesiredState) -> Ack:
+    async def _step(self, agent: Agent, want: DesiredState) -> Ack:
         """One message and its acknowledgement."""
         if self._certain and self._applied is not None:
             try:
@@ -186,12 +188,13 @@ class DeviceLink:
             if status.applied.digest == want.digest:
                 self._changed.clear()
                 self._interface_changed = False
-                return self._acknowledged(Ack(status.applied, status.device, status.errors))
+                ack = Ack(status.applied, status.device, status.errors, status.final, status.pending)
+                return self._acknowledged(ack)
             if self._applied is not None and status.applied == self._applied:
                 return await self._send_delta(agent, self._applied, want)
         return await self._send_all(agent, status, want)
 
-    async def _send_delta(self, agent: AgentClient, base: Applied, want: DesiredState) -> Ack:
+    async def _send_delta(self, agent: Agent, base: Applied, want: DesiredState) -> Ack:
         # Cuts go first: a removal must not wait for the peers that come.
         keys = sorted(self._changed, key=lambda key: (key in want.peers, key))[:DELTA_PEERS]
         delta = DeltaRequest(
@@ -215,7 +218,7 @@ class DeviceLink:
             self._sending = False
         return self._acknowledged(ack)
 
-    async def _send_all(self, agent: AgentClient, status: AgentStatus, want: DesiredState) -> Ack:
+    async def _send_all(self, agent: Agent, status: AgentStatus, want: DesiredState) -> Ack:
         transfer, partial = self._transfer, status.partial
         if any(key not in want.peers for key in self._changed):
             transfer = None  # it would bring those onto the device who have been cut since
@@ -250,6 +253,7 @@ class DeviceLink:
 
     def _acknowledged(self, ack: Ack) -> Ack:
         self._applied, self._certain = ack.applied, True
+        self.pending = frozenset(ack.pending)
         if self.data_plane is not None:
             self.data_plane = self.data_plane.model_copy(update={"revision": ack.applied.revision})
         return ack

@@ -40,8 +40,14 @@ class Intake:
         clock: Callable[[], datetime],
         is_known: Callable[[PeerRecord], bool],
         wake: Callable[[], None],
+        most: int | None = None,
     ) -> None:
-        """``is_known``: whether a peer may be on the device already; ``wake`` is called when a batch has ended."""
+        """Begin with nobody.
+
+        ``is_known``: whether a peer may be on the device already; ``wake`` is called when a batch has ended; ``most``:
+        peers of a batch, ``BATCH`` by itself.
+        """
+        self._most = most
         self._provisioner = provisioner
         self._clock = clock
         self._is_known = is_known
@@ -109,7 +115,7 @@ class Intake:
         if self._task is not None or not (self._waiting or leaving):
             return
         batch = list[PeerRecord]()
-        while self._line and len(batch) < BATCH:
+        while self._line and len(batch) < (self._most or BATCH):
             record = self._waiting.get(heapq.heappop(self._line)[-1])
             if record is not None:
                 self.drop(record.key)

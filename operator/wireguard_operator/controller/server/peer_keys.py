@@ -7,21 +7,36 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from ...api.base import Key
+from ...api.keys import PresharedKeyPolicy
+from ...api.peer import PeerSpec
 from ...api.reasons import Reason
 from ...api.server import WireGuardServer
 from ...domain import client_config, secrets
+from ...domain.capabilities import Capability
 from ...domain.conditions import Problem
 from ...domain.key_ring import Imports, KeyRing, next_ring
 from ...kube.errors import Forbidden, Invalid, KubeError
 from ..services import Services
 from ..watch.records import PeerRecord
 from ..writes.secret_store import ForeignSecret, SecretStore
+from .foreign import ForeignServer
 from .identity import Ready
 
 logger = logging.getLogger(__name__)
 
 KIND = "WireGuardPeer"
 CALLS_AT_ONCE = 16
+TRIED_AGAIN = {
+    Reason.SECRET_NOT_FOUND,
+    Reason.SECRET_REFUSED,
+    Reason.KEY_INVALID,
+    Reason.SYSTEM_UNREACHABLE,
+    Reason.SYSTEM_FAILED,
+    Reason.SYSTEM_REFUSED,
+    Reason.SYSTEM_UNSUITABLE,
+    Reason.SYSTEM_IN_USE,
+}
+"""Problems of which no watch tells when they are over."""
 
 Work = tuple[PeerRecord, KeyRing]
 
@@ -29,7 +44,9 @@ Work = tuple[PeerRecord, KeyRing]
 class PeerKeys:
     """Brings the Secrets of one server's peers about."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, foreign: ForeignServer | None = None) -> None:
+        """``foreign``: the system behind the server, which may make keys itself."""
+        self._foreign = foreign
         self._store: SecretStore = services.secrets
         self._clock = services.clock
         self._known: dict[str, KeyRing] = {}
@@ -56,7 +73,7 @@ class PeerKeys:
                 work.append((record, result))
             elif isinstance(result, Problem):
                 record.facts.key_problem = result
-                if result.reason in (Reason.SECRET_NOT_FOUND, Reason.SECRET_REFUSED, Reason.KEY_INVALID):
+                if result.reason in TRIED_AGAIN:
                     failed.add(record.key)
             elif isinstance(result, KubeError):
                 logger.warning("peer %s: %s", record.key, result)
@@ -71,15 +88,56 @@ class PeerKeys:
         have = self._read(record) or self._known.get(uid)
         if have is not None and have.current.public == used:
             have = have.finished()
+        if have is not None and (have.current.token is not None) != self._gives_tokens():
+            have = None  # of the server that the peer was on before; keys are no tokens, nor the other way round
         made_for = None
         if peer.status.secret_ref is not None and peer.status.public_key is not None:
             made_for = peer.status.key_generation or 0
+        if self._foreign is not None:
+            self._foreign.keep(uid)
+            if self._foreign.makes_keys:
+                return await self._foreign_ring(self._foreign, record, have, made_for)
         imports, error = await self._imports(record)
-        ring = next_ring(peer.spec, have, imports, made_for, self._clock())
+        ring = next_ring(self._spec_of(peer.spec), have, imports, made_for, self._clock())
         if error is not None and isinstance(ring, Problem):
             raise error
+        if isinstance(ring, KeyRing) and self._foreign is not None and not self._foreign.can(Capability.KEY_OVERLAP):
+            ring = ring.finished()
         if isinstance(ring, KeyRing):
             self._known[uid] = ring
+        return ring
+
+    def _gives_tokens(self) -> bool:
+        return self._foreign is not None and self._foreign.gives_tokens
+
+    def _spec_of(self, spec: PeerSpec) -> PeerSpec:
+        """Where a system makes a preshared key for whoever has none, everybody has one of ours."""
+        if self._foreign is None or self._foreign.can(Capability.NO_PRESHARED_KEY):
+            return spec
+        always = spec.preshared_key.model_copy(update={"policy": PresharedKeyPolicy.ALWAYS})
+        return spec.model_copy(update={"preshared_key": always})
+
+    async def _foreign_ring(
+        self, foreign: ForeignServer, record: PeerRecord, have: KeyRing | None, made_for: int | None
+    ) -> KeyRing | Problem:
+        """Of a system that makes the keys. It goes on having them, so that a Secret that is lost can be restored."""
+        generation = record.peer.spec.key_generation
+        if have is not None and have.generation >= generation:
+            comes_back = record.facts.verdict is not None and record.facts.verdict.admitted
+            if not comes_back or not foreign.is_void(have.current.public):
+                return have.finished()
+        fresh = generation > have.generation if have is not None else made_for is None or generation > made_for
+        fresh = fresh or (foreign.gives_tokens and have is None)  # a token can be had again at any time
+        keys = await foreign.make(record, generation, fresh=fresh)
+        if keys is None:
+            return Problem(
+                Reason.KEY_LOST,
+                "the Secret with the keys is gone, and so is the client that had them;"
+                " raise spec.keyGeneration for new keys",
+            )
+        if isinstance(keys, Problem):
+            return keys
+        ring = self._known[record.uid] = KeyRing(keys, generation)
         return ring
 
     async def _imports(self, record: PeerRecord) -> tuple[Imports, KubeError | None]:
@@ -128,9 +186,12 @@ class PeerKeys:
     async def _write(self, server: WireGuardServer, ready: Ready, record: PeerRecord, ring: KeyRing) -> None:
         peer, facts = record.peer, record.facts
         name = secrets.peer_secret_name(peer.metadata.name)
-        config = client_config.render(
-            server.spec, ready.public_key, ready.endpoint, peer.spec.client, ring.current, facts.addresses
-        )
+        if ring.current.token is not None:
+            config = ring.current.token.reveal()  # all that there is to import
+        else:
+            config = client_config.render(
+                server.spec, ready.public_key, ready.endpoint, peer.spec.client, ring.current, facts.addresses
+            )
         try:
             async with self._gate:
                 await self._store.write(peer, KIND, name, secrets.peer_data(ring, config))

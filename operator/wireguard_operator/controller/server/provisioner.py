@@ -16,12 +16,14 @@ from ...api.reasons import Reason
 from ...api.server import MAX_PEERS
 from ...domain import networks
 from ...domain.addresses import AllocationError, Holder
+from ...domain.capabilities import Capability
 from ...domain.conditions import Problem
 from ...domain.networks import Address, Network
 from ...domain.routes import RouteTable
 from ..services import Services
 from ..watch.records import PeerRecord, ServerRecord
 from .address_store import AddressStore, Request
+from .foreign import ForeignServer
 from .identity import Ready
 from .peer_keys import PeerKeys, Work
 
@@ -47,10 +49,11 @@ class Outcome:
 class Provisioner:
     """Provides for the peers of one server."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, foreign: ForeignServer | None = None) -> None:
         self._services = services
+        self._foreign = foreign
         self.addresses = AddressStore(services.client)
-        self.keys = PeerKeys(services)
+        self.keys = PeerKeys(services, foreign)
         self.rotated: dict[Key, str] = {}
         """The new public keys of peers that use them."""
         self._routes = RouteTable()
@@ -96,7 +99,7 @@ class Provisioner:
 
     def wish(self, record: PeerRecord) -> None:
         """Keep the addresses that the peer names from being given to others."""
-        self.addresses.wish(record.uid, _wanted(record))
+        self.addresses.wish(record.uid, self._wanted(record))
 
     async def prepare(
         self, server: ServerRecord, ready: Ready, batch: Sequence[PeerRecord], leaving: Set[str] = frozenset()
@@ -113,7 +116,7 @@ class Provisioner:
             outcome.released = leaving
         if not batch:
             return outcome
-        requests = [Request(_holder(record), _wanted(record), _remembered(record)) for record in batch]
+        requests = [Request(_holder(record), self._wanted(record), _remembered(record)) for record in batch]
         results = await self.addresses.take(requests, server.server.spec.max_peers or MAX_PEERS, now, rest_until)
         seated = [record for record in batch if self._seat(record, results[record.uid], server, outcome)]
         for record in seated:
@@ -132,6 +135,14 @@ class Provisioner:
                 self.rotated.pop(record.key, None)  # else the word came meanwhile, and the next batch heeds it
         return outcome
 
+    def _can(self, capability: Capability) -> bool:
+        return self._foreign is None or self._foreign.can(capability)
+
+    def _wanted(self, record: PeerRecord) -> tuple[Address, ...]:
+        """The addresses that the peer names, where anybody can give it those."""
+        named = record.peer.spec.addresses if self._can(Capability.ADDRESSES) else ()
+        return tuple(ipaddress.ip_address(text) for text in named)
+
     def _seat(
         self,
         record: PeerRecord,
@@ -143,6 +154,8 @@ class Provisioner:
         # Who cannot have what it wants goes on with what it has: a wish that cannot be granted cuts nobody.
         held = self.addresses.held_by(record.uid) if isinstance(result, AllocationError) else result
         facts.addresses = tuple(f"{address}/{address.max_prefixlen}" for address in held)
+        if not self._can(Capability.ADDRESSES):
+            facts.seated, facts.addresses = bool(held), ()
         if not isinstance(result, AllocationError):
             facts.address_problem = None
             return True
@@ -158,7 +171,8 @@ class Provisioner:
 
     def _route(self, record: PeerRecord, now: datetime, outcome: Outcome) -> None:
         facts = record.facts
-        outcome.concerned |= self._routes.enter(record.claim(now), networks.parse(record.peer.spec.routes))
+        routes = networks.parse(record.peer.spec.routes) if self._can(Capability.ROUTES) else ()
+        outcome.concerned |= self._routes.enter(record.claim(now), routes)
         facts.routes = tuple(map(str, self._routes.granted(record.key)))
         refused = self._routes.refused(record.key)
         facts.route_problem = Problem(Reason.ROUTE_CONFLICT, "; ".join(refused)) if refused else None
@@ -166,10 +180,6 @@ class Provisioner:
 
 def _holder(record: PeerRecord) -> Holder:
     return Holder(record.uid, str(record.key))
-
-
-def _wanted(record: PeerRecord) -> tuple[Address, ...]:
-    return tuple(ipaddress.ip_address(text) for text in record.peer.spec.addresses)
 
 
 def _remembered(record: PeerRecord) -> tuple[Address, ...]:

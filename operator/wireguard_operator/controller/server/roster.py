@@ -6,7 +6,7 @@ the facts of the peers in step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from datetime import datetime
 
 from ...agent.protocol import Ack, PeerCounters
@@ -112,21 +112,32 @@ class Roster:
     def confirm(self, ack: Ack) -> list[PeerRecord]:
         """The agent has done what was wanted; the peers of which it said something new."""
         final = {counters.public_key: counters for counters in ack.final}
-        for public_key, (record, carried) in self._leaving.items():
-            self._leave(record, final.get(public_key), ack.device, carried=carried)
-        self._leaving.clear()
+        pending = set(ack.pending)
+        for public_key, (record, carried) in list(self._leaving.items()):
+            if public_key not in pending:
+                del self._leaving[public_key]
+                self._leave(record, final.get(public_key), ack.device, carried=carried)
         errors = {holder: text for key, text in ack.errors.items() if (holder := self._claims.holder(key))}
         told = self._waiting(errors.keys() | self._refused)
+        waiting = self._waiting_for(pending)
+        told = [record for record in told if record.key not in waiting]
         for record in told:
             self._settle(record, errors.get(record.key))
-        self._unconfirmed.clear()
+        self._unconfirmed = waiting & self._members.keys()
         self._refused = set(errors)
         return told
 
     def gone(self) -> list[PeerRecord]:
         """Take those that have left for good, by the agent's word."""
-        gone, self._parted = self._parted, []
+        staying = {id(record) for record, _ in self._leaving.values()}
+        gone = [record for record in self._parted if id(record) not in staying]
+        self._parted = [record for record in self._parted if id(record) in staying]
         return gone
+
+    def _waiting_for(self, public_keys: Set[str]) -> set[Key]:
+        """The peers of whom one of these keys is, or was and is still to leave."""
+        holders = {holder for key in public_keys if (holder := self._claims.holder(key)) is not None}
+        return holders | {record.key for record, _ in self._leaving.values()}
 
     def _put(self, record: PeerRecord, wanted: DevicePeer, now: datetime) -> None:
         before = self._link.peer(wanted.public_key)

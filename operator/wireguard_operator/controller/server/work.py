@@ -20,6 +20,7 @@ from ...api.data_plane import DataPlaneType
 from ...api.reasons import Reason
 from ...api.server import WireGuardServer
 from ...domain import events, reach, usage
+from ...domain.capabilities import System
 from ...domain.claims import Claims
 from ...domain.conditions import Problem
 from ...domain.lifecycle import Situation, Verdict, judge
@@ -27,7 +28,7 @@ from ...domain.restriction import policy_of
 from ...domain.secrets import peer_secret_name
 from ...kube.errors import KubeError
 from ...kube.resources import PEERS
-from ..agents.client import AgentClient, AgentError, AgentUnreachable
+from ..agents.client import Agent, AgentClient, AgentError, AgentUnreachable
 from ..agents.link import DeviceLink
 from ..metrics.process import Change
 from ..services import Services
@@ -36,6 +37,7 @@ from .arbiter import Arbiter
 from .boot import BootSecrets
 from .deadlines import Deadlines
 from .deletion import Deletion
+from .foreign import ForeignServer
 from .identity import Identity, Ready
 from .intake import Finished, Intake
 from .orphans import Orphans
@@ -56,6 +58,8 @@ class Mark(Protocol):
         ...
 
 
+FOREIGN_BATCH = 8
+"""Peers that are provided for together where a foreign system takes seconds for each: the first ones soon."""
 ROOM = Key("", "")
 """Stands among the peers' deadlines for the moment at which the server may have room again."""
 
@@ -90,7 +94,7 @@ class ServerWork:
         self._keeps = True
         """Whether the server goes on to exist."""
         members: dict[Key, PeerRecord] = {}
-        claims = Claims()
+        claims = self._claims = Claims()
         self._link = DeviceLink(partial(services.metrics.state_sent, key))
         self._statistics = Statistics(services, key, claims, members)
         self._roster = Roster(self._link, claims, self._statistics, members)
@@ -102,8 +106,10 @@ class ServerWork:
         self._boot = BootSecrets(services.secrets)
         self._reach: Reach | None = None
         self._own = Identity(services.secrets, services.authority)
-        self._provisioner = Provisioner(services)
-        self._intake = Intake(self._provisioner, services.clock, self._is_known, wake)
+        self._foreign = self._find_foreign()
+        self._provisioner = Provisioner(services, self._foreign)
+        most = FOREIGN_BATCH if self._foreign is not None else None
+        self._intake = Intake(self._provisioner, services.clock, self._is_known, wake, most)
         self._orphans = Orphans(services.client, key)
         self._deletion = Deletion(services.client, services.cache)
         self._searched: set[str] = set()
@@ -150,6 +156,10 @@ class ServerWork:
         again.
         """
         began = time.monotonic()
+        if self._foreign is not None and self._foreign.take_news():
+            self._link.doubt()  # it says what it has come to when it is asked
+            own = True
+            dirty |= {key for void in self._foreign.void_keys() if (key := self._claims.holder(void)) is not None}
         if ROOM in dirty:
             self._has_room(server)
         if self._complete:
@@ -184,10 +194,15 @@ class ServerWork:
         """Stop what is under way. The device goes on as it is."""
         await self._intake.stop()
         await self._arbiter.close()
+        if self._foreign is not None:
+            await self._foreign.close()
 
     async def take_leave(self) -> None:
         """The server is gone: take its peers off the device, as far as the agent can still be reached."""
         await self._intake.stop()
+        if self._foreign is not None:
+            self._foreign.leave(frozenset(self._known() if self._complete else ()))
+            return
         if self._served is None or not self._complete:
             return
         for record in self._roster.members():
@@ -207,7 +222,7 @@ class ServerWork:
         self._statistics.round(server, page.now)
         plane = server.server.spec.data_plane
         if plane.type is DataPlaneType.POD and not plane.is_replicated:
-            await self._relay.read(self._agent(server.server))
+            await self._relay.read(self._own_agent(server.server))
         rotated, self._statistics.rotated = self._statistics.rotated, {}
         rotated = {peer: key for peer, key in rotated.items() if peer in self._provisioner.rotating}
         self._provisioner.rotated |= rotated
@@ -240,7 +255,7 @@ class ServerWork:
         if plane.type is not DataPlaneType.POD or plane.is_replicated or not ack.device:
             return
         try:
-            await self._relay.tell(ack.device, self._agent(server))
+            await self._relay.tell(ack.device, self._own_agent(server))
         except AgentError as error:
             logger.warning("server %s: the new pod is not told where its peers are: %s", self._key, error)
         self._relay.keep_to({ack.device})
@@ -291,7 +306,7 @@ class ServerWork:
         if changed or reread:
             server.facts.room_problem = None
         await self._find_reach(server)
-        ready = await self._own.reconcile(server, self._provisioner.networks)
+        ready = await (self._foreign or self._own).reconcile(server, self._provisioner.networks)
         if ready is not None:
             self._link.set_interface(ready.interface)
         members = self._cache.peers_of(self._key)
@@ -332,7 +347,11 @@ class ServerWork:
         return members | self._roster.uids() | self._releasing
 
     async def _find_reach(self, server: ServerRecord) -> None:
-        self._reach = found = await self._pods.reconcile(server.server)
+        if self._foreign is not None:
+            found = self._foreign.reach(server.server)
+        else:
+            found = await self._pods.reconcile(server.server)
+        self._reach = found
         server.facts.endpoint = found.endpoint if isinstance(found.endpoint, str) else None
         server.facts.endpoint_problem = None if isinstance(found.endpoint, str) else found.endpoint
         server.facts.pod_problem = found.problem
@@ -351,13 +370,16 @@ class ServerWork:
                 continue
             seated = self._keeps and bool(self._provisioner.addresses.held_by(record.uid))
             labels = self._cache.namespace(key.namespace).labels
-            verdict = judge(Situation(record.peer, self._key, server.server, now, labels, seated))
+            system = self._foreign.system if self._foreign is not None else System.OWN
+            verdict = judge(Situation(record.peer, self._key, server.server, now, labels, seated, system))
             record.facts.verdict = verdict
             self._deadlines.set(key, verdict.until)
             self._roster.take_in(record)
             self._provisioner.wish(record)
             if not verdict.admitted:
                 self._roster.withdraw(record)
+                if self._foreign is not None:
+                    self._foreign.withhold(record.uid)
             if _is_provided_for(verdict):
                 self._releasing.discard(record.uid)
                 self._intake.add(record)
@@ -474,6 +496,8 @@ class ServerWork:
 
     def _leaving(self) -> frozenset[str]:
         """Whose addresses can be given back: the device does not know them any more, and the server stays."""
+        if self._foreign is not None:
+            return self._foreign.gone(self._releasing) if self._keeps and self._complete else frozenset()
         return frozenset(self._releasing) if self._keeps and self._link.is_settled_everywhere() else frozenset()
 
     def _has_room(self, server: ServerRecord) -> None:
@@ -486,7 +510,31 @@ class ServerWork:
         """Keys are in a Secret before they are on a device."""
         return self._services.secrets.find(record.peer, peer_secret_name(record.peer.metadata.name)) is not None
 
-    def _agent(self, server: WireGuardServer) -> AgentClient:
+    def _find_foreign(self) -> ForeignServer | None:
+        """What works with the foreign system behind the server, if there is one."""
+        record = self._cache.servers.get(self._key)
+        if record is None or not record.server.spec.data_plane.type.is_foreign:
+            return None
+        return ForeignServer(self._services, record.server, self._accounts, self._owner, self._wake)
+
+    def _accounts(self) -> dict[str, str | None]:
+        """UIDs of all who may have accounts in a foreign system, with the public keys that their statuses name."""
+        peers = [self._cache.peers[key] for key in self._cache.peers_of(self._key)]
+        known = dict[str, str | None].fromkeys(self._releasing)
+        for record in (*self._roster.members(), *peers):
+            ring = record.facts.ring
+            known[record.uid] = ring.current.public if ring is not None else record.peer.status.public_key
+        return known
+
+    def _owner(self, public_key: str) -> str:
+        """UID of the peer that uses a key."""
+        record = self._cache.peers.get(self._claims.holder(public_key) or self._key)
+        return record.uid if record is not None else ""
+
+    def _agent(self, server: WireGuardServer) -> Agent:
+        return self._foreign if self._foreign is not None else self._own_agent(server)
+
+    def _own_agent(self, server: WireGuardServer) -> AgentClient:
         host = server.spec.data_plane.host
         if host is not None and host.dial:
             return self._services.dialled.agent(self._key, self._services.metrics)

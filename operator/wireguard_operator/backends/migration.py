@@ -1,0 +1,163 @@
+"""From what an instance of wg-easy holds to the objects that carry its clients on: same keys, addresses and endpoint.
+
+Pure: reading is ``wg_easy_export``'s. A subscriber notices nothing, provided that the server's key comes along. What
+has no counterpart is named for each client and not lost in silence.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..api.base import API_VERSION
+from ..domain.key_ring import ClientKeys
+from ..domain.keys import Hidden
+
+LONGEST_NAME = 200
+"""Of an object; room is left for what is appended to the names of Secrets."""
+EVERYTHING = ("0.0.0.0/0", "::/0")
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One client of wg-easy."""
+
+    name: str
+    keys: ClientKeys
+    addresses: tuple[str, ...]
+    routes: tuple[str, ...] = ()
+    enabled: bool = True
+    expires_at: str | None = None
+    dns: tuple[str, ...] | None = None
+    allowed_ips: tuple[str, ...] | None = None
+    mtu: int | None = None
+    keepalive: int | None = None
+    lost: tuple[str, ...] = ()
+    """Settings that have no counterpart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One instance of wg-easy."""
+
+    version: str
+    host: str
+    port: int
+    listen_port: int
+    networks: tuple[str, ...]
+    public_key: str
+    private_key: Hidden | None
+    """None where it has to be taken from the disk of wg-easy."""
+    clients: tuple[Client, ...]
+    dns: tuple[str, ...] = ()
+    allowed_ips: tuple[str, ...] = ()
+    mtu: int | None = None
+    keepalive: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The objects of the server or of one client, Secrets first."""
+
+    what: str
+    objects: tuple[dict[str, Any], ...]
+    lost: tuple[str, ...] = field(default=())
+
+
+def moves(source: Source, server: str, namespace: str, private_key: Hidden | None) -> Iterator[Move]:
+    """What is to be made; ``private_key`` is the server's, None has a new one made."""
+    yield _server(source, server, namespace, private_key)
+    names = _names(client.name for client in source.clients)
+    for client, name in zip(source.clients, names, strict=True):
+        yield _peer(source, client, name, server, namespace)
+
+
+def redacted(body: Mapping[str, Any]) -> dict[str, Any]:
+    """An object for people's eyes: of a Secret the names of what is in it."""
+    if body["kind"] != "Secret":
+        return dict(body)
+    return {**body, "data": dict.fromkeys(body["data"], "<hidden>")}
+
+
+def _server(source: Source, name: str, namespace: str, private_key: Hidden | None) -> Move:
+    spec: dict[str, Any] = {
+        "endpoint": {"host": source.host} | ({"port": source.port} if source.port != source.listen_port else {}),
+        "listenPort": source.listen_port,
+        "networks": list(source.networks),
+        "persistentKeepalive": source.keepalive,
+    }
+    if source.dns:
+        spec["dns"] = list(source.dns)
+    if source.allowed_ips and set(source.allowed_ips) != set(EVERYTHING):
+        spec["clientAllowedIPs"] = list(source.allowed_ips)
+    if source.mtu is not None:
+        spec["mtu"] = source.mtu
+    objects = [_object("WireGuardServer", name, namespace, spec)]
+    if private_key is not None:
+        secret = f"{name}-imported-key"
+        spec["privateKeySecretRef"] = {"name": secret}
+        objects.insert(0, _secret(secret, namespace, {"privateKey": private_key.reveal()}))
+    return Move(f"server {name}", tuple(objects))
+
+
+def _peer(source: Source, client: Client, name: str, server: str, namespace: str) -> Move:
+    secret, keys = f"{name}-imported-keys", client.keys
+    data = {"privateKey": keys.private.reveal()} if keys.private is not None else {}
+    spec: dict[str, Any] = {"serverRef": {"name": server}, "addresses": list(client.addresses)}
+    if keys.private is not None:
+        spec["privateKeySecretRef"] = {"name": secret}
+    else:
+        spec["publicKey"] = keys.public
+    if keys.preshared is not None:
+        data["presharedKey"] = keys.preshared.reveal()
+        spec["presharedKey"] = {"policy": "Always", "secretRef": {"name": secret}}
+    else:
+        spec["presharedKey"] = {"policy": "Never"}
+    if client.routes:
+        spec["routes"] = list(client.routes)
+    if not client.enabled:
+        spec["enabled"] = False
+    if client.expires_at is not None:
+        spec["expiresAt"] = client.expires_at
+    own = {
+        "dns": list(client.dns) if client.dns is not None and client.dns != source.dns else None,
+        "allowedIPs": list(client.allowed_ips) if client.allowed_ips not in (None, source.allowed_ips) else None,
+        "mtu": client.mtu if client.mtu != source.mtu else None,
+        "persistentKeepalive": client.keepalive if client.keepalive != source.keepalive else None,
+    }
+    if own := {part: value for part, value in own.items() if value is not None}:
+        spec["client"] = own
+    spec["description"] = f"{client.name} (from wg-easy)"
+    peer = _object("WireGuardPeer", name, namespace, spec)
+    objects = (_secret(secret, namespace, data), peer) if data else (peer,)
+    return Move(f"peer {name}", objects, client.lost)
+
+
+def _names(names: Iterable[str]) -> list[str]:
+    """Names of objects, each once, that people recognise theirs in."""
+    found: dict[str, None] = {}
+    for name in names:
+        base = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:LONGEST_NAME].strip("-") or "client"
+        candidate, number = base, 2
+        while candidate in found:
+            candidate, number = f"{base}-{number}", number + 1
+        found[candidate] = None
+    return list(found)
+
+
+def _object(kind: str, name: str, namespace: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+def _secret(name: str, namespace: str, data: Mapping[str, str]) -> dict[str, Any]:
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace},
+        "type": "Opaque",
+        "data": encoded,
+    }
