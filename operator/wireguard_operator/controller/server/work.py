@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterable, Set
 from functools import partial
 from typing import Protocol
 
-from ...agent.protocol import Ack, agent_name
+from ...agent.protocol import Ack
 from ...api.base import Key
-from ...api.data_plane import DataPlaneType
 from ...api.reasons import Reason
 from ...api.server import WireGuardServer
-from ...domain import events, reach, usage
+from ...domain import events, usage
 from ...domain.capabilities import System
 from ...domain.claims import Claims
 from ...domain.conditions import Problem
@@ -28,22 +27,20 @@ from ...domain.restriction import policy_of
 from ...domain.secrets import peer_secret_name
 from ...kube.errors import KubeError
 from ...kube.resources import PEERS
-from ..agents.client import Agent, AgentClient, AgentError, AgentUnreachable
+from ..agents.client import AgentClient, AgentError
 from ..agents.link import DeviceLink
 from ..metrics.process import Change
 from ..services import Services
 from ..watch.records import PeerRecord, ServerRecord
-from .arbiter import Arbiter
 from .boot import BootSecrets
+from .carrier import Carrier
 from .deadlines import Deadlines
 from .deletion import Deletion
 from .foreign import ForeignServer
 from .identity import Identity, Ready
 from .intake import Finished, Intake
 from .orphans import Orphans
-from .pods import Pods, Reach
 from .provisioner import Provisioner
-from .relay import Relay
 from .roster import Roster
 from .statistics import Statistics
 
@@ -98,15 +95,10 @@ class ServerWork:
         self._link = DeviceLink(partial(services.metrics.state_sent, key))
         self._statistics = Statistics(services, key, claims, members)
         self._roster = Roster(self._link, claims, self._statistics, members)
-        self._pods = Pods(services)
-        self._relay = Relay()
-        self._ready_pods: frozenset[str] = frozenset()
-        """UIDs, of a server with one replica."""
-        self._arbiter = Arbiter(services, key, self._link, self._relay, self._read_last, self._agent_changed)
         self._boot = BootSecrets(services.secrets)
-        self._reach: Reach | None = None
         self._own = Identity(services.secrets, services.authority)
         self._foreign = self._find_foreign()
+        self._carrier = Carrier(services, key, self._link, self._foreign, self._read_last, wake)
         self._provisioner = Provisioner(services, self._foreign)
         most = FOREIGN_BATCH if self._foreign is not None else None
         self._intake = Intake(self._provisioner, services.clock, self._is_known, wake, most)
@@ -193,9 +185,7 @@ class ServerWork:
     async def close(self) -> None:
         """Stop what is under way. The device goes on as it is."""
         await self._intake.stop()
-        await self._arbiter.close()
-        if self._foreign is not None:
-            await self._foreign.close()
+        await self._carrier.close()
 
     async def take_leave(self) -> None:
         """The server is gone: take its peers off the device, as far as the agent can still be reached."""
@@ -211,18 +201,16 @@ class ServerWork:
                 self._roster.part_with(record)
         self._link.clear()
         try:
-            ack = await self._link.push(self._agent(self._served))
+            ack = await self._link.push(self._carrier.agent(self._served))
             self._take_word(ack)
         except AgentError as error:
             logger.warning("server %s is gone, but its tunnels stay until its agent is stopped: %s", self._key, error)
 
     async def read_counters(self, server: ServerRecord) -> bool:
         """Take the agent's counters in; whether it still holds what it should. Raises AgentError."""
-        page = await self._statistics.read(partial(self._link.counters, self._agent(server.server)))
+        page = await self._statistics.read(partial(self._link.counters, self._carrier.agent(server.server)))
         self._statistics.round(server, page.now)
-        plane = server.server.spec.data_plane
-        if plane.type is DataPlaneType.POD and not plane.is_replicated:
-            await self._relay.read(self._own_agent(server.server))
+        await self._carrier.read_places(server.server)
         rotated, self._statistics.rotated = self._statistics.rotated, {}
         rotated = {peer: key for peer, key in rotated.items() if peer in self._provisioner.rotating}
         self._provisioner.rotated |= rotated
@@ -231,34 +219,11 @@ class ServerWork:
 
     async def look_after_pods(self, server: ServerRecord) -> None:
         """See to it that one of several pods serves. Raises KubeError."""
-        if server.server.spec.data_plane.is_replicated:
-            await self._arbiter.step(server.server, complete=self._complete)
-            return
-        await self._arbiter.close()
-        ready = frozenset(pod["metadata"]["uid"] for pod in self._cache.pods_of(self._key) if reach.is_ready(pod))
-        if ready and ready != self._ready_pods:
-            self._ready_pods = ready
-            self._agent_changed()  # a pod in the place of another one knows nothing of where the peers are
+        await self._carrier.look_after_pods(server.server, complete=self._complete)
 
     async def _read_last(self, agent: AgentClient) -> None:
         """Take in what a device has counted that serves no longer. Raises AgentError."""
         await self._statistics.read(agent.counters)
-
-    def _agent_changed(self) -> None:
-        """Another pod serves: what its agent holds has to be asked, and it is told what it needs."""
-        self._link.doubt()
-        self._wake()
-
-    async def _tell_places(self, server: WireGuardServer, ack: Ack) -> None:
-        """A pod that is alone and new is told where the peers are that had a session with the former one."""
-        plane = server.spec.data_plane
-        if plane.type is not DataPlaneType.POD or plane.is_replicated or not ack.device:
-            return
-        try:
-            await self._relay.tell(ack.device, self._own_agent(server))
-        except AgentError as error:
-            logger.warning("server %s: the new pod is not told where its peers are: %s", self._key, error)
-        self._relay.keep_to({ack.device})
 
     async def save_boot(self, server: ServerRecord) -> None:
         """Have what a new pod boots from be what the agent holds. Raises KubeError."""
@@ -270,9 +235,7 @@ class ServerWork:
 
     def agent_failed(self, server: ServerRecord, error: AgentError) -> None:
         """The agent did not do what it was asked."""
-        problem = Problem(error.reason, str(error))
-        if error.reason is Reason.AGENT_UNREACHABLE:
-            problem = self._pods.explain(server.server) or problem
+        problem = self._carrier.problem(server.server, error)
         if server.facts.program_problem != problem:
             logger.warning("server %s: %s", self._key, error)
         server.facts.program_problem = problem
@@ -283,13 +246,7 @@ class ServerWork:
         if self._ready is not None and not self._complete:
             return
         self._statistics.summarize(server)
-        facts = server.facts
-        facts.standby_problem = None
-        if server.server.spec.data_plane.is_replicated:
-            facts.standby_problem = self._arbiter.problem(server.server)
-            if facts.data_plane is not None:
-                pods = {"active_pod": self._arbiter.active_pod, "standby_pods": self._arbiter.standbys()}
-                facts.data_plane = facts.data_plane.model_copy(update=pods)
+        self._carrier.describe(server)
         self._services.statuses.submit(server)
 
     async def _serve(self, server: ServerRecord) -> set[Key]:
@@ -305,7 +262,7 @@ class ServerWork:
             self._provisioner.open(server)
         if changed or reread:
             server.facts.room_problem = None
-        await self._find_reach(server)
+        await self._carrier.find(server)
         ready = await (self._foreign or self._own).reconcile(server, self._provisioner.networks)
         if ready is not None:
             self._link.set_interface(ready.interface)
@@ -345,16 +302,6 @@ class ServerWork:
         """UIDs of the server's peers, and of those that have gone and are dealt with."""
         members = {self._cache.peers[key].uid for key in self._cache.peers_of(self._key)}
         return members | self._roster.uids() | self._releasing
-
-    async def _find_reach(self, server: ServerRecord) -> None:
-        if self._foreign is not None:
-            found = self._foreign.reach(server.server)
-        else:
-            found = await self._pods.reconcile(server.server)
-        self._reach = found
-        server.facts.endpoint = found.endpoint if isinstance(found.endpoint, str) else None
-        server.facts.endpoint_problem = None if isinstance(found.endpoint, str) else found.endpoint
-        server.facts.pod_problem = found.problem
 
     def _judge(self, dirty: Iterable[Key], server: ServerRecord) -> None:
         """Take from the desired state what does not belong there any more; note whom to provide for."""
@@ -455,12 +402,12 @@ class ServerWork:
         if not self._complete:
             return True
         try:
-            ack = await self._link.push(self._agent(server.server))
+            ack = await self._link.push(self._carrier.agent(server.server))
         except AgentError as error:
             self.agent_failed(server, error)
             return False
         if ack is not None:
-            await self._tell_places(server.server, ack)
+            await self._carrier.tell_places(server.server, ack)
         self._take_word(ack)
         server.facts.programmed, server.facts.program_problem = True, None
         server.facts.data_plane, server.facts.warnings = self._link.data_plane, self._link.warnings
@@ -530,21 +477,6 @@ class ServerWork:
         """UID of the peer that uses a key."""
         record = self._cache.peers.get(self._claims.holder(public_key) or self._key)
         return record.uid if record is not None else ""
-
-    def _agent(self, server: WireGuardServer) -> Agent:
-        return self._foreign if self._foreign is not None else self._own_agent(server)
-
-    def _own_agent(self, server: WireGuardServer) -> AgentClient:
-        host = server.spec.data_plane.host
-        if host is not None and host.dial:
-            return self._services.dialled.agent(self._key, self._services.metrics)
-        if server.spec.data_plane.is_replicated:
-            return self._arbiter.agent()
-        if self._reach is None or self._reach.agent_url is None:
-            raise AgentUnreachable("the Service of the agent has no address yet")
-        name = agent_name(server.metadata.namespace, server.metadata.name)
-        services = self._services
-        return AgentClient(services.http, services.authority.context(), self._reach.agent_url, name, services.metrics)
 
 
 def _is_provided_for(verdict: Verdict) -> bool:
