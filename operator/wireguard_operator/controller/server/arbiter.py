@@ -96,8 +96,11 @@ class Arbiter:
             said = "; ".join(f"pod {one.name} {'is not up to date' if one.answers else 'is silent'}" for one in others)
         return Problem(Reason.NO_STANDBY, f"no pod could take over from {self.active_pod or 'none'}: {said}")
 
-    async def step(self, server: WireGuardServer, *, complete: bool) -> None:
-        """Look at the pods and do what is due. ``complete``: all that is wanted is known. Raises KubeError."""
+    async def step(self, server: WireGuardServer, *, complete: bool) -> bool:
+        """Look at the pods and do what is due; whether to look again at once. Raises KubeError, AgentError.
+
+        ``complete``: all that is wanted is known.
+        """
         await self._see()
         await asyncio.gather(*(member.ask(serves=member.name == self.active_pod) for member in self._members.values()))
         seat = succession.seat_of(self._service(server))
@@ -116,6 +119,8 @@ class Arbiter:
                 if member.name != self.active_pod:
                     member.feed()
         await self._pass_on()
+        active = self._members.get(self.active_pod or "")
+        return active is not None and active.answers and active.silent > 0
 
     async def close(self) -> None:
         """Stop what is under way, and let go of the pods."""
@@ -228,7 +233,7 @@ class Arbiter:
     async def _pass_on(self) -> None:
         """Tell those that stand by where the peers are."""
         active = self._members.get(self.active_pod or "")
-        if active is None or not active.answers or time.monotonic() - self._relayed < RELAY_SECONDS:
+        if active is None or active.silent or time.monotonic() - self._relayed < RELAY_SECONDS:
             return
         self._relayed = time.monotonic()
         try:

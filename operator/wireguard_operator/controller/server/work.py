@@ -214,16 +214,16 @@ class ServerWork:
         self._mark(set(rotated), wake=True)
         return self._link.is_settled()
 
-    async def look_after_pods(self, server: ServerRecord) -> None:
-        """See to it that one of several pods serves. Raises KubeError."""
+    async def look_after_pods(self, server: ServerRecord) -> bool:
+        """See to it that one of several pods serves; whether to look again at once. Raises KubeError, AgentError."""
         if server.server.spec.data_plane.is_replicated:
-            await self._arbiter.step(server.server, complete=self._complete)
-            return
+            return await self._arbiter.step(server.server, complete=self._complete)
         await self._arbiter.close()
         ready = frozenset(pod["metadata"]["uid"] for pod in self._cache.pods_of(self._key) if reach.is_ready(pod))
         if ready and ready != self._ready_pods:
             self._ready_pods = ready
             self._agent_changed()  # a pod in the place of another one knows nothing of where the peers are
+        return False
 
     async def _read_last(self, agent: AgentClient) -> None:
         """Take in what a device has counted that serves no longer. Raises AgentError."""
