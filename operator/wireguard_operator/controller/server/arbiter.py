@@ -212,7 +212,7 @@ class Arbiter:
             self._services.events.tell(SERVERS, server, news)
 
     async def _instruct(self, member: Member) -> bool:
-        """Bring an agent's last order in line with the Service; whether it served when it should not have."""
+        """Bring an agent's last order in line with the Service; whether it had not heard yet that it serves no longer."""
         seat, standing = self._seat, member.standing
         if seat is None or standing is None or not member.answers:
             return False
@@ -222,7 +222,7 @@ class Arbiter:
             return False
         if standing.term > seat.term:
             return False  # the next decision counts on from there
-        return await member.order(seat.term, role) and standing.serves and role is Role.STANDBY
+        return await member.order(seat.term, role) and standing.role is Role.ACTIVE and role is Role.STANDBY
 
     async def _greet(self) -> None:
         """A pod that had been given up was still there, and subscribers follow whoever spoke to them last."""
