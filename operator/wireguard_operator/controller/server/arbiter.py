@@ -212,7 +212,7 @@ class Arbiter:
             self._services.events.tell(SERVERS, server, news)
 
     async def _instruct(self, member: Member) -> bool:
-        """Bring an agent's last order in line with the Service; whether it had not heard yet that it serves no longer."""
+        """Bring an agent's last order in line with the Service; whether it still believed to be active."""
         seat, standing = self._seat, member.standing
         if seat is None or standing is None or not member.answers:
             return False
