@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 CONFIRM_SECONDS = 5.0
 """For which an agent that was active waits for the controller's word; ten of its looks."""
+STOPPED_SECONDS = 3.0
+"""For which a process that did not run may have been given up meanwhile: the controller does so after two."""
 LISTEN_SECONDS = 0.1
 """Between looks at who sends, while somebody is awaited."""
 LOOK_SECONDS = 0.5
@@ -136,9 +138,12 @@ class Duty:
         """Call those that are awaited. Runs until cancelled."""
         while True:
             awaits = self._serves and len(self._awaited) > 0
-            await asyncio.sleep(LISTEN_SECONDS if awaits or self._is_new() else LOOK_SECONDS)
+            pause, before = LISTEN_SECONDS if awaits or self._is_new() else LOOK_SECONDS, time.monotonic()
+            await asyncio.sleep(pause)
             try:
                 async with self._lock:
+                    if time.monotonic() - before > pause + STOPPED_SECONDS:
+                        await self._doubt()
                     if self._confirm_by is not None and time.monotonic() > self._confirm_by:
                         logger.warning("nobody says who serves; this agent did before it was started, and does again")
                         self._confirm_by = None
@@ -180,6 +185,15 @@ class Duty:
         self._relieved.clear()
         self._looked = 0.0
         self._new_until = time.monotonic() + NEW_SECONDS
+
+    async def _doubt(self) -> None:
+        """This process stood still, as it does on a frozen machine: be silent until it is known who serves."""
+        if self._port is None or not self._serves or not self._term:
+            return
+        logger.warning("this agent stood still, so another one may serve; waiting to be told")
+        self._serves = self._service.speaks = False
+        self._confirm_by = time.monotonic() + CONFIRM_SECONDS
+        await self._port.become(State.CLOSED)
 
     async def _stand_by(self) -> None:
         assert self._port is not None  # noqa: S101 - the caller looks

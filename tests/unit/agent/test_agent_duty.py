@@ -153,6 +153,27 @@ async def test_a_former_active_agent_waits_to_be_told_and_serves_when_nobody_say
     assert alone.standing().serves
 
 
+async def test_an_active_agent_that_stood_still_is_silent_until_it_is_told_that_it_serves(
+    service: FakeService, store: Store, port: FakePort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duty_module, "STOPPED_SECONDS", 0.2)
+    duty = await begin(service, store, port)
+    await duty.order(RoleOrder(1, ACTIVE))
+    attending = asyncio.create_task(duty.attend())
+    await asyncio.sleep(0.05)
+    assert port.state is State.OPEN
+    time.sleep(0.5)  # noqa: ASYNC251 - the whole process, as when its machine is frozen
+    async with asyncio.timeout(5):
+        while duty.standing().serves:  # noqa: ASYNC110 - there is no event for that
+            await asyncio.sleep(0.01)
+    assert port.state is State.CLOSED
+    assert duty.standing().role is ACTIVE
+    assert (await duty.order(RoleOrder(1, ACTIVE))).serves
+    assert port.state is State.OPEN
+    assert service.fresh == 0, "its sessions go on"
+    attending.cancel()
+
+
 async def test_sessions_of_a_former_term_are_ended_once_the_agent_stands_by(
     service: FakeService, store: Store, port: FakePort, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,8 +96,11 @@ class Arbiter:
             said = "; ".join(f"pod {one.name} {'is not up to date' if one.answers else 'is silent'}" for one in others)
         return Problem(Reason.NO_STANDBY, f"no pod could take over from {self.active_pod or 'none'}: {said}")
 
-    async def step(self, server: WireGuardServer, *, complete: bool) -> None:
-        """Look at the pods and do what is due. ``complete``: all that is wanted is known. Raises KubeError."""
+    async def step(self, server: WireGuardServer, *, complete: bool) -> bool:
+        """Look at the pods and do what is due; whether to look again at once. Raises KubeError, AgentError.
+
+        ``complete``: all that is wanted is known.
+        """
         await self._see()
         await asyncio.gather(*(member.ask(serves=member.name == self.active_pod) for member in self._members.values()))
         seat = succession.seat_of(self._service(server))
@@ -116,6 +119,8 @@ class Arbiter:
                 if member.name != self.active_pod:
                     member.feed()
         await self._pass_on()
+        active = self._members.get(self.active_pod or "")
+        return active is not None and active.answers and active.silent > 0
 
     async def close(self) -> None:
         """Stop what is under way, and let go of the pods."""
@@ -207,7 +212,7 @@ class Arbiter:
             self._services.events.tell(SERVERS, server, news)
 
     async def _instruct(self, member: Member) -> bool:
-        """Bring an agent's last order in line with the Service; whether it served when it should not have."""
+        """Bring an agent's last order in line with the Service; whether it still believed to be active."""
         seat, standing = self._seat, member.standing
         if seat is None or standing is None or not member.answers:
             return False
@@ -217,7 +222,7 @@ class Arbiter:
             return False
         if standing.term > seat.term:
             return False  # the next decision counts on from there
-        return await member.order(seat.term, role) and standing.serves and role is Role.STANDBY
+        return await member.order(seat.term, role) and standing.role is Role.ACTIVE and role is Role.STANDBY
 
     async def _greet(self) -> None:
         """A pod that had been given up was still there, and subscribers follow whoever spoke to them last."""
@@ -228,7 +233,7 @@ class Arbiter:
     async def _pass_on(self) -> None:
         """Tell those that stand by where the peers are."""
         active = self._members.get(self.active_pod or "")
-        if active is None or not active.answers or time.monotonic() - self._relayed < RELAY_SECONDS:
+        if active is None or active.silent or time.monotonic() - self._relayed < RELAY_SECONDS:
             return
         self._relayed = time.monotonic()
         try:

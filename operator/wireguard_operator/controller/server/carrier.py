@@ -72,17 +72,20 @@ class Carrier:
         found = self._pods.explain(server) if error.reason is Reason.AGENT_UNREACHABLE else None
         return found or Problem(error.reason, str(error))
 
-    async def look_after_pods(self, server: WireGuardServer, *, complete: bool) -> None:
-        """See to it that one of several pods serves. ``complete``: all that is wanted is known. Raises KubeError."""
+    async def look_after_pods(self, server: WireGuardServer, *, complete: bool) -> bool:
+        """See to it that one of several pods serves; whether to look again at once. Raises KubeError, AgentError.
+
+        ``complete``: all that is wanted is known.
+        """
         if server.spec.data_plane.is_replicated:
-            await self._arbiter.step(server, complete=complete)
-            return
+            return await self._arbiter.step(server, complete=complete)
         await self._arbiter.close()
         pods = self._services.cache.pods_of(self._key)
         ready = frozenset(pod["metadata"]["uid"] for pod in pods if reach.is_ready(pod))
         if ready and ready != self._ready_pods:
             self._ready_pods = ready
             self._changed()  # a pod in the place of another one knows nothing of where the peers are
+        return False
 
     async def read_places(self, server: WireGuardServer) -> None:
         """Take in where the peers of a pod that is alone have their sessions. Raises AgentError."""

@@ -279,7 +279,8 @@ class Pipeline:
             if server is None or work is None or server.uid != work.uid:
                 continue
             try:
-                await work.look_after_pods(server)
+                if await work.look_after_pods(server):
+                    self._pods_seen.set()
             except (KubeError, AgentError) as error:
                 logger.warning("server %s: its pods cannot be told their roles: %s", self._key, error)
             except Exception:

@@ -217,9 +217,9 @@ class ServerWork:
         self._mark(set(rotated), wake=True)
         return self._link.is_settled()
 
-    async def look_after_pods(self, server: ServerRecord) -> None:
-        """See to it that one of several pods serves. Raises KubeError."""
-        await self._carrier.look_after_pods(server.server, complete=self._complete)
+    async def look_after_pods(self, server: ServerRecord) -> bool:
+        """See to it that one of several pods serves; whether to look again at once. Raises KubeError, AgentError."""
+        return await self._carrier.look_after_pods(server.server, complete=self._complete)
 
     async def _read_last(self, agent: AgentClient) -> None:
         """Take in what a device has counted that serves no longer. Raises AgentError."""

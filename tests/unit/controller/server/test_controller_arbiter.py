@@ -233,7 +233,7 @@ async def test_an_agent_that_refuses_connections_is_replaced_at_once_and_silence
     stage.agents["one"].down = True
     await stage.step()
     assert stage.log == ["Service: two 2", "two: active 2"]
-    stage.agents["one"].down = False
+    stage.agents["one"].down, stage.agents["one"].serves = False, False  # it waits to be told
     stage.arbiter._members["one"].ask_at = 0
     await stage.step()
     assert stage.log[2:] == ["one: standby 2", "two: active 2"], "and the subscribers are told who serves"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 from typing import cast
+
+import pytest
 
 from wireguard_operator.agent.protocol import Endpoints, Seen, Standing
 from wireguard_operator.controller.agents.client import AgentClient
@@ -12,6 +15,12 @@ from wireguard_operator.controller.server.relay import Relay
 
 NOW = int(time.time())
 HERE, THERE = Seen("192.0.2.2:1", NOW, (7,)), Seen("192.0.2.2:2", NOW, (8,))
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time at which the sessions were seen, however long it took to come here."""
+    monkeypatch.setattr(relay_module, "time", SimpleNamespace(time=lambda: NOW))
 
 
 class Wire:
