@@ -31,7 +31,7 @@ from wireguard_operator.controller.agents.authority import Authority
 from wireguard_operator.controller.agents.client import AgentError, AgentUnreachable, BaseMismatch
 from wireguard_operator.controller.placer import Placer
 from wireguard_operator.controller.server import pipeline
-from wireguard_operator.controller.server.work import ServerWork
+from wireguard_operator.controller.server.carrier import Carrier
 from wireguard_operator.controller.services import Services
 from wireguard_operator.controller.settings import Settings
 from wireguard_operator.controller.supervisor import Supervisor
@@ -417,17 +417,13 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """A world in which pauses are short."""
     world = World()
 
-    foreign = ServerWork._agent
-
-    def agent(work: ServerWork, server: WireGuardServer) -> Any:
+    def agent(_: Carrier, server: WireGuardServer) -> Any:
         host = server.spec.data_plane.host
-        if server.spec.data_plane.type.is_foreign:
-            return foreign(work, server)
         if host is None:
             raise AgentError("no host")
         return world.agents[host.url]
 
-    monkeypatch.setattr(ServerWork, "_agent", agent)
+    monkeypatch.setattr(Carrier, "_own_agent", agent)
     monkeypatch.setattr(pipeline, "RETRY_FIRST", 0.02)
     monkeypatch.setattr(pipeline, "RETRY_LAST", 0.05)
     monkeypatch.setattr(pipeline, "REPORT_SECONDS", 0.01)
