@@ -16,6 +16,7 @@ from tests.cluster.agent.agent_world import (
     ALLOWED6,
     DENIED,
     DENIED6,
+    FLOOD,
     World,
     asks,
     connect,
@@ -23,17 +24,6 @@ from tests.cluster.agent.agent_world import (
     subscriber,
 )
 from wireguard_operator.domain.policy import Access, Limit, Policy, Ports
-
-FLOOD = """
-import socket, sys, time
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-while True:
-    try:
-        s.sendto(b"leak", (sys.argv[1], 7))
-    except OSError:
-        pass
-    time.sleep(0.01)
-"""
 
 
 @pytest.fixture
@@ -76,7 +66,7 @@ async def test_no_packet_leaks_while_the_peer_its_rules_and_the_agent_come_and_g
     await agent.put(lab.snapshot())
     client.connect()
     lab.client.run("ip", "route", "replace", "198.51.100.0/24", "dev", client.interface)
-    flood = lab.client.spawn(sys.executable, "-c", FLOOD, DENIED)
+    flood = lab.client.spawn(sys.executable, "-c", FLOOD, DENIED, "0.01")
     try:
         ack = await agent.put(lab.snapshot(peer_of(client, only), revision=2))
         ack = await agent.delta(ack.applied, remove=(client.keys.public,))

@@ -100,47 +100,20 @@ class NatHost:
 
     def cut(self) -> None:
         """Have the router drop, without a word, all that is between host and controller; tunnels go on."""
-        sh(
-            "ip",
-            "netns",
-            "exec",
-            self.router,
-            "nft",
-            "add",
-            "rule",
-            "ip",
-            "filter",
-            "cut",
-            "tcp",
-            "dport",
-            str(PORT),
-            "drop",
-        )
-        sh(
-            "ip",
-            "netns",
-            "exec",
-            self.router,
-            "nft",
-            "add",
-            "rule",
-            "ip",
-            "filter",
-            "cut",
-            "tcp",
-            "sport",
-            str(PORT),
-            "drop",
-        )
+        for end in ("dport", "sport"):
+            self._nft("add", "rule", "ip", "filter", "cut", "tcp", end, str(PORT), "drop")
 
     def mend(self) -> None:
         """End the ``cut``."""
-        sh("ip", "netns", "exec", self.router, "nft", "flush", "chain", "ip", "filter", "cut")
+        self._nft("flush", "chain", "ip", "filter", "cut")
 
     def refused(self) -> int:
         """Packets from outside that the router did not let in."""
-        text = sh("ip", "netns", "exec", self.router, "nft", "-j", "list", "counter", "ip", "filter", "refused")
+        text = self._nft("-j", "list", "counter", "ip", "filter", "refused")
         return sum(int(entry["counter"]["packets"]) for entry in json.loads(text)["nftables"] if "counter" in entry)
+
+    def _nft(self, *arguments: str) -> str:
+        return sh("ip", "netns", "exec", self.router, "nft", *arguments)
 
     def wg(self, what: str) -> dict[str, str]:
         """``wg show`` on the host: public key → the rest of the line."""

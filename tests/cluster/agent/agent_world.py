@@ -41,6 +41,18 @@ while True:
 """
 """A host with TCP and UDP at the ports 7 and 8 of each address."""
 
+FLOOD = """
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+while True:
+    try:
+        s.sendto(b"leak", (sys.argv[1], 7))
+    except OSError:
+        pass
+    time.sleep(float(sys.argv[2]))
+"""
+"""Sends to an address without end, and pauses so many seconds after each packet."""
+
 ASK = """
 import socket, sys
 address, port, kind, size = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])

@@ -10,24 +10,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from agent_lab import Agent, Client, Lab, Namespace, end, eventually, make_peers
-from agent_world import ALLOWED, ALLOWED6, DENIED, DENIED6, World, answers, asks, connect, peer_of, subscriber
+from agent_world import ALLOWED, ALLOWED6, DENIED, DENIED6, FLOOD, World, answers, asks, connect, peer_of, subscriber
 
 from wireguard_operator.agent.firewall.table import table_name
 from wireguard_operator.domain.device import DevicePeer
 from wireguard_operator.domain.policy import Access, Limit, Policy, Ports
-
-FLOOD = """
-import socket, sys, time
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-while True:
-    try:
-        s.sendto(b"leak", (sys.argv[1], 7))
-    except OSError:
-        pass
-    time.sleep(0.002)
-"""
-"""Some four hundred packets a second, for as long as it is let."""
-
 
 EVERYTHING = {"tcp 7", "tcp 8", "udp 7", "udp 8", "ping"}
 
@@ -161,7 +148,7 @@ async def _ping(namespace: Namespace, address: str) -> bool:
 @contextmanager
 def flooding(lab: Lab, address: str) -> Iterator[subprocess.Popen[bytes]]:
     """A subscriber that sends to an address without pause."""
-    process = lab.client.spawn(sys.executable, "-c", FLOOD, address)
+    process = lab.client.spawn(sys.executable, "-c", FLOOD, address, "0.002")
     try:
         yield process
     finally:
