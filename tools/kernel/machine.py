@@ -22,7 +22,7 @@ from tools.controlplane.paths import REPOSITORY, say
 from tools.kernel.package import Kernel
 
 LIMIT_SECONDS = 600.0
-"""For all of it, on a slow machine; each of the two runs of `make kernel` takes some 3 minutes on two cores."""
+"""For all of it, on a slow machine; each of the two runs of `make kernel` takes 3 to 5 minutes on two cores."""
 START_SECONDS = 10.0
 STOP_SECONDS = 10.0
 MEMORY = "1536M"
