@@ -1,5 +1,7 @@
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
+# Without what an emulated processor reads for half a minute and no test there needs.
+IN_MACHINE = $(abspath $(PYTHON)) -m pytest -v -p no:cacheprovider -p no:hypothesispytest -p no:schemathesis
 export PYTHONPATH := $(CURDIR)
 
 .PHONY: help setup demo test check unit cluster browser node kernel bench bench-short kind-e2e image sbom format generate lock clean
@@ -33,8 +35,9 @@ browser: setup ## Tests of the pages in Chromium, before a real gateway and tunn
 node: setup ## Tests on a real node with real pods, in namespaces of their own: minutes
 	$(PYTHON) -m tools.node $(abspath $(PYTHON)) -m pytest -q tests/node
 
-kernel: setup ## Tests of the kernel's WireGuard in a virtual machine: minutes
-	$(PYTHON) -m tools.kernel $(abspath $(PYTHON)) -m pytest -v -p no:cacheprovider -p no:hypothesispytest tests/kernel
+kernel: setup ## Tests of the kernel's WireGuard, and of the unit of systemd, in virtual machines: minutes
+	$(PYTHON) -m tools.kernel $(IN_MACHINE) tests/kernel
+	$(PYTHON) -m tools.kernel --systemd $(IN_MACHINE) tests/systemd
 
 kind-e2e: setup ## The product's tests on kind, where there is a Docker engine; KEEP=1 leaves the cluster
 	@KEEP=$(KEEP) $(PYTHON) -m tools.kind

@@ -51,6 +51,27 @@ def test_the_command_runs_in_the_checkout_with_its_arguments_as_they_are(
     assert done.stdout == f"$HOME|it's|x y|{machine.REPOSITORY}\na b'c|{kernel.modules}|/run/tmp\n"
 
 
+def test_only_a_machine_with_systemd_is_told_to_start_it(tmp_path: Path) -> None:
+    kernel = Kernel("6.12", tmp_path / "vmlinuz", tmp_path / "mod ules")
+    script = f'. {tmp_path}/settings; echo "$KERNEL_MODULES|$SYSTEMD"; for m in $MODULES; do echo $m; done'
+    for systemd, told, early in ((False, "", True), (True, "yes", False)):
+        machine.write_job(tmp_path, kernel, ["true"], systemd=systemd)
+        done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+        first, *modules = done.stdout.splitlines()
+        assert first == f"{kernel.modules}|{told}"
+        assert ("wireguard" in modules) is early  # else the agent's request loads it
+    assert (tmp_path / "systemd").is_file()
+
+
+def test_a_machine_without_systemd_is_told_which_package_has_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(machine, "find_programs", lambda: ("qemu", "virtiofsd"))
+    monkeypatch.setattr(machine, "_SYSTEMD", tmp_path / "systemd")
+    with pytest.raises(machine.MachineError, match="install the package systemd"):
+        machine.run_in_machine(Kernel("6.12", tmp_path, tmp_path), ["true"], systemd=True)
+
+
 def test_a_machine_that_dies_before_the_command_ends_is_told_with_what_its_kernel_said(tmp_path: Path) -> None:
     (tmp_path / "console").write_text("Kernel panic - not syncing\n")
     with pytest.raises(machine.MachineError, match=r"ended before the command.*\n.*Kernel panic"):

@@ -1,4 +1,4 @@
-"""The command line: `python -m tools.kernel COMMAND...` runs a command under a kernel with WireGuard.
+"""The command line: `python -m tools.kernel [--systemd] COMMAND...` runs a command under a kernel with WireGuard.
 
 There is no network in there, so what has to be built is built here, before.
 """
@@ -14,12 +14,14 @@ from tools.kernel import MachineError, PackageError, find_or_fetch, run_in_machi
 
 def main() -> int:
     """Fetch, build, boot; the command's exit code."""
-    if len(sys.argv) < 2:
-        say("usage: python -m tools.kernel COMMAND [ARGUMENT ...]")
+    systemd = sys.argv[1:2] == ["--systemd"]
+    command = sys.argv[2 if systemd else 1 :]
+    if not command:
+        say("usage: python -m tools.kernel [--systemd] COMMAND [ARGUMENT ...]")
         return 2
     try:
         find_or_build("wireguard-go")
-        return run_in_machine(find_or_fetch(), sys.argv[1:])
+        return run_in_machine(find_or_fetch(), command, systemd=systemd)
     except (BuildError, MachineError, NoGoError, PackageError, OSError) as error:
         say(f"error: {error}")
         return 1

@@ -11,16 +11,17 @@ ln -s /proc/self/fd /dev/fd
 ln -s /proc/self/fd/0 /dev/stdin
 mount -t tmpfs tmpfs /dev/shm
 mount -t devpts devpts /dev/pts
-mount -t tmpfs tmpfs /run
+mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/netns /run/wireguard /run/tmp
 stty -F /dev/ttyS1 raw -echo
 exec >/dev/ttyS1 2>&1 </dev/null
 ip link set lo up
 . "$here/settings"
-for module in veth tun nf_tables nft_limit nft_ct nft_masq nft_chain_nat wireguard; do
+for module in $MODULES; do
     modprobe -d "$KERNEL_MODULES" "$module" || echo "the module $module cannot be loaded"
 done
 echo "Linux $(uname -r) is up after $(cut -d' ' -f1 /proc/uptime) s"
+[ -z "$SYSTEMD" ] || . "$here/systemd"
 sh "$here/command"
 echo $? >/dev/ttyS2
 # Off at once: there is nothing to save.

@@ -75,12 +75,22 @@ def _program() -> str:
         words = [str(path), "-m", "wireguard_operator"]
     else:
         path, words = script, [str(script)]
-    if any(path.is_relative_to(folder) for folder in HIDDEN):
+    if _hidden(path):
         raise InstallError(
             f"{path} is in a folder that services do not see: install the program elsewhere, e.g. with"
             " `python3 -m venv /opt/wireguard-operator`"
         )
+    # What a virtual environment was made with is not in it: its Python is a link.
+    if _hidden(Path(sys.base_prefix)):
+        raise InstallError(
+            f"the Python of {path} is in {sys.base_prefix}, which services do not see: make the virtual environment"
+            " with another one, e.g. `/usr/bin/python3 -m venv --clear /opt/wireguard-operator`"
+        )
     return shlex.join(words)
+
+
+def _hidden(path: Path) -> bool:
+    return any(path.is_relative_to(folder) for folder in HIDDEN)
 
 
 def _require_systemd() -> None:

@@ -282,9 +282,9 @@ class Client:
 class Ping:
     """A stream of pings; ``lost`` ends it and counts what got no answer."""
 
-    def __init__(self, namespace: Namespace, address: str) -> None:
+    def __init__(self, namespace: Namespace, address: str, interval: float = 0.02) -> None:
         self.process = namespace.spawn(
-            "ping", "-n", "-i0.02", "-W1", address, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            "ping", "-n", f"-i{interval}", "-W1", address, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
 
     def lost(self) -> tuple[int, int]:
@@ -301,10 +301,10 @@ class Ping:
 class Lab:
     """A server's and a client's namespace with a cable between them: 192.0.2.1 and 192.0.2.2."""
 
-    def __init__(self, directory: Path, binary: Path) -> None:
+    def __init__(self, directory: Path, binary: Path, server: Namespace | None = None) -> None:
         self.directory = directory
         self.binary = binary
-        self.server = Namespace()
+        self.server = server or Namespace()
         self.client = Namespace()
         self._clean: list[Callable[[], None]] = [self.server.delete, self.client.delete]
         self.server_key = generate_pair()

@@ -55,7 +55,18 @@ def test_a_program_that_services_do_not_see_is_refused(folder: str, monkeypatch:
         install._program()
 
 
+def test_a_python_that_services_do_not_see_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/opt/x/bin/wireguard-operator"])
+    monkeypatch.setattr("os.access", lambda *_: True)
+    monkeypatch.setattr(sys, "base_prefix", "/root/.pyenv/versions/3.11.7")
+    with pytest.raises(InstallError, match=r"the Python of /opt/x/bin/wireguard-operator is in /root/\.pyenv"):
+        install._program()
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
+    assert install._program() == "/opt/x/bin/wireguard-operator"
+
+
 def test_a_module_is_started_by_its_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
     monkeypatch.setattr(sys, "argv", ["/opt/x/wireguard_operator/__main__.py"])
     monkeypatch.setattr(sys, "executable", "/opt/x/bin/python")
     assert install._program() == "/opt/x/bin/python -m wireguard_operator"
