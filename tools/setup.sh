@@ -23,7 +23,7 @@ case "${1:-}" in
     browser) NEEDED="$NEEDED $BROWSER" ;;
     image|sbom) NEEDED="$NEEDED $IMAGE" ;;
     node) NEEDED="$NEEDED $IMAGE $NODE" ;;
-    kernel) NEEDED="$NEEDED $KERNEL" ;;
+    kernel) NEEDED="$NEEDED $UNIT $KERNEL" ;;
     test) NEEDED="$NEEDED $UNIT $CLUSTER $BROWSER $IMAGE $NODE $KERNEL" ;;
 esac
 
