@@ -17,6 +17,8 @@ from wireguard_operator.domain.policy import Limit, Policy
 
 SECONDS, WARM_UP = 15, 3
 """Worth of bytes of each measurement, and before it: the burst, and TCP's search for the rate."""
+TRIES = 3
+"""A machine that is busy elsewhere sends less than the rate; nothing ever passes more."""
 TOLERANCE = 0.05
 BURST = 64 << 10
 DATAGRAM = 1200
@@ -40,8 +42,14 @@ async def measure(lab: Lab, world: World, client: Client, kind: str, direction: 
     """Bits per second of the IP packets that arrive at the other end of the tunnel."""
     options = ["-u", "-l", str(DATAGRAM), "-b", f"{megabits * 1.5}M"] if kind == "udp" else []
     options += ["-R"] if direction == "download" else []
-    quiet = subprocess.DEVNULL
-    stream = lab.client.spawn("iperf3", "-c", ALLOWED, "-t", "60", *options, stdout=quiet, stderr=quiet)
+    streams: list[subprocess.Popen[bytes]] = []
+
+    def flows() -> bool:
+        """The server takes one client at a time, and may not have noticed yet that the last one has gone."""
+        if not streams or streams[-1].poll() is not None:
+            command = ("iperf3", "-c", ALLOWED, "-t", "200", *options)
+            streams.append(lab.client.spawn(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        return streams[-1].poll() is None
 
     async def arrived() -> int:
         if direction == "upload":
@@ -50,12 +58,12 @@ async def measure(lab: Lab, world: World, client: Client, kind: str, direction: 
 
     second = megabits * 10**6 / 8
     first = await arrived()
-    before = await eventually(arrived, lambda count: count >= first + BURST + second * WARM_UP)
+    before = await eventually(arrived, lambda count: flows() and count >= first + BURST + second * WARM_UP, 60)
     began = time.monotonic()
-    after = await eventually(arrived, lambda count: count >= before + second * SECONDS)
+    after = await eventually(arrived, lambda count: count >= before + second * SECONDS, 90)
     rate = (after - before) * 8 / (time.monotonic() - began)
-    stream.terminate()
-    await asyncio.to_thread(stream.wait, 10)
+    streams[-1].terminate()
+    await asyncio.to_thread(streams[-1].wait, 10)
     return rate
 
 
@@ -64,19 +72,22 @@ def limited(megabits: float) -> Policy:
     return Policy(upload=limit, download=limit)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("megabits", [5, 10, 50])
 async def test_rates_are_those_that_were_asked_for(lab: Lab, agent: Agent, iperf: World, megabits: int) -> None:
     client = subscriber(lab)
     await agent.put(lab.snapshot(peer_of(client, limited(megabits))))
     await connect(lab, client)
-    found = {}
+    found: dict[str, list[float]] = {}
     for kind in ("tcp", "udp"):
         for direction in ("upload", "download"):
-            rate = await measure(lab, iperf, client, kind, direction, megabits)
-            found[f"{kind} {direction}"] = rate / (megabits * 10**6)
-    print({name: round(share, 3) for name, share in found.items()})
-    for name, share in found.items():
-        assert abs(share - 1) < TOLERANCE, (name, share, found)
+            shares = found[f"{kind} {direction}"] = []
+            while len(shares) < TRIES and not (shares and shares[-1] > 1 - TOLERANCE):
+                shares.append(await measure(lab, iperf, client, kind, direction, megabits) / (megabits * 10**6))
+    print({name: [round(share, 3) for share in shares] for name, shares in found.items()})
+    for name, shares in found.items():
+        assert max(shares) < 1 + TOLERANCE, (name, found)
+        assert shares[-1] > 1 - TOLERANCE, (name, found)
 
 
 async def test_a_limit_is_changed_without_touching_the_tunnel_or_its_connections(
