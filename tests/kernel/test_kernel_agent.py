@@ -7,20 +7,17 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from tests.cluster.agent.agent_lab import Agent, Lab, Ping, eventually, make_peers, unique
 from tests.conformance.device_suite import inside
+from tests.kernel.patience import answer
 from wireguard_operator.agent import parts, protocol
 from wireguard_operator.agent.device import Device, DeviceError
 from wireguard_operator.agent.driver import make_device
 from wireguard_operator.agent.kernel import KernelDevice
 from wireguard_operator.agent.protocol import Role, RoleOrder
 from wireguard_operator.agent.userspace import UserspaceDevice
-
-START_SECONDS = 120.0
-"""An emulated processor reads the program in for long."""
 
 
 @pytest.fixture
@@ -29,20 +26,6 @@ def no_module() -> Iterator[None]:
     subprocess.run(["modprobe", "-r", "-d", os.environ["KERNEL_MODULES"], "wireguard"], check=True)
     yield
     subprocess.run(["modprobe", "-d", os.environ["KERNEL_MODULES"], "wireguard"], check=True)
-
-
-async def answer(agent: Agent) -> protocol.AgentStatus:
-    """The first status after a start."""
-
-    async def ask() -> protocol.AgentStatus | None:
-        try:
-            return await agent.status()
-        except aiohttp.ClientError:
-            return None
-
-    status = await eventually(ask, seconds=START_SECONDS)
-    assert status is not None
-    return status
 
 
 async def test_the_kernel_carries_the_packets_where_it_can_and_a_restart_is_not_noticed(lab: Lab) -> None:

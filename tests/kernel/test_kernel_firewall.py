@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.cluster.agent.agent_lab import Agent, Lab, eventually, make_peers
+from tests.cluster.agent.agent_lab import Agent, Lab, make_peers
 from tests.cluster.agent.agent_world import (
     ALLOWED,
     ALLOWED6,
@@ -23,13 +23,15 @@ from tests.cluster.agent.agent_world import (
     peer_of,
     subscriber,
 )
+from tests.kernel.patience import answer
 from wireguard_operator.domain.policy import Access, Limit, Policy, Ports
 
 
 @pytest.fixture
-def agent(lab: Lab) -> Agent:
+async def agent(lab: Lab) -> Agent:
     agent = lab.make_agent()
     agent.start(driver="kernel")
+    await answer(agent)
     return agent
 
 
@@ -66,7 +68,7 @@ async def test_no_packet_leaks_while_the_peer_its_rules_and_the_agent_come_and_g
     await agent.put(lab.snapshot())
     client.connect()
     lab.client.run("ip", "route", "replace", "198.51.100.0/24", "dev", client.interface)
-    flood = lab.client.spawn(sys.executable, "-c", FLOOD, DENIED, "0.01")
+    flood = lab.client.spawn(sys.executable, "-c", FLOOD, DENIED, "0.05")
     try:
         ack = await agent.put(lab.snapshot(peer_of(client, only), revision=2))
         ack = await agent.delta(ack.applied, remove=(client.keys.public,))
@@ -85,7 +87,7 @@ async def test_no_packet_leaks_while_the_peer_its_rules_and_the_agent_come_and_g
         ack = await agent.delta(ack.applied, upsert=back)
         agent.stop(signal.SIGKILL)
         agent.start(bundle=False, driver="kernel")
-        await eventually(agent.status, lambda status: status.applied == ack.applied)
+        assert (await answer(agent)).applied == ack.applied
         assert asks(lab.client, ALLOWED, "udp")
         # The flood was on its way all the time.
         assert flood.poll() is None

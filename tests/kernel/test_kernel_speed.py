@@ -21,7 +21,8 @@ async def test_the_driver_keeps_up_with_wireguard_tools(
         print(f"\n{report(found)}")
     # The first dump is read by Python alone, which an emulated processor slows down thrice as much as it does C.
     assert found["first dump"] < 15 * found["wg show dump"]
-    assert found["apply all"] < 2 * found["wg setconf"]
+    # Near 1 on a machine without other work; one that is busy gives the two their shares as it likes.
+    assert found["apply all"] < 3 * found["wg setconf"]
     assert found["apply one"] < 2 * found["wg set"]
     assert found["dump"] < 3 * found["wg show dump"]
     assert found["close"] < found["ip link delete"]
