@@ -1,10 +1,11 @@
-"""``wireguard-operator``: one entry point for every part."""
+"""``wireguard-operator``: one entry point for every part, and kubectl's plugin ``kubectl wireguard``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from . import __version__
 from .agent import enrolment, install
@@ -17,7 +18,8 @@ _Part = Callable[[str, str], argparse.ArgumentParser]
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="wireguard-operator", description="WireGuard for Internet service providers.")
+    prog = "kubectl wireguard" if Path(sys.argv[0]).name == "kubectl-wireguard" else "wireguard-operator"
+    parser = argparse.ArgumentParser(prog=prog, description="WireGuard for Internet service providers.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parts = parser.add_subparsers(required=True, metavar="COMMAND")
 

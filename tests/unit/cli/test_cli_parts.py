@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,3 +30,10 @@ except SystemExit:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert f"wireguard-operator {name}" in done.stdout
     assert done.stderr == "set()\n"
+
+
+def test_kubectl_finds_the_command_as_its_plugin() -> None:
+    # kubectl runs what is named kubectl-NAME in PATH as `kubectl NAME`.
+    plugin = Path(sys.executable).parent / "kubectl-wireguard"
+    done = subprocess.run([plugin, "import", "wg-easy", "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("usage: kubectl wireguard import wg-easy")
