@@ -72,11 +72,6 @@ class KubeClient:
         """Create an object; AlreadyExists when there is one of the name."""
         return await self._request("create", kind.plural, kind.collection(namespace), body=body)
 
-    async def create_sub(self, kind: ResourceType, namespace: str, name: str, subresource: str, body: Object) -> Object:
-        """Create what an object has below it, e.g. the ``token`` of a ServiceAccount."""
-        path = kind.item(namespace, name, subresource)
-        return await self._request("create", f"{kind.plural}/{subresource}", path, body=body)
-
     async def replace(self, kind: ResourceType, namespace: str, name: str, body: Object) -> Object:
         """Write a whole object; with ``metadata.resourceVersion`` in it, Conflict if it has changed since."""
         return await self._request("update", kind.plural, kind.item(namespace, name), body=body)

@@ -18,15 +18,13 @@ import yaml
 
 from ...kube.client import KubeClient
 from ...kube.errors import AlreadyExists, KubeError
-from ...kube.resources import PEERS, SECRETS, SERVERS
 from .. import cluster
 from ..cluster import CommandError
 from ..output import deliver
 from . import live, wg_easy, wg_quick
 from .found import Device
-from .manifests import Body, Plan, Target, plan
+from .manifests import RESOURCES, Body, Plan, Target, plan
 
-RESOURCES = {"Secret": SECRETS, "WireGuardPeer": PEERS, "WireGuardServer": SERVERS}
 KINDS = {"WireGuardServer": "server", "WireGuardPeer": "peer", "Secret": "Secret"}
 AT_ONCE = 32
 """Objects that are made at the same time."""

@@ -16,12 +16,15 @@ from typing import Any
 from ...api.base import API_VERSION
 from ...domain.keys import Hidden
 from ...domain.networks import server_address
+from ...kube.resources import PEERS, SECRETS, SERVERS
 from ..cluster import CommandError
 from .found import Device, Peer
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Body = dict[str, Any]
 
+RESOURCES = {"Secret": SECRETS, "WireGuardPeer": PEERS, "WireGuardServer": SERVERS}
+"""Where objects are made, by kind."""
 NAME_LENGTH = 50
 MTU_RANGE = range(1280, 9001)
 """What spec.mtu takes."""

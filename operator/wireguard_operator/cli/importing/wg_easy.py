@@ -24,13 +24,13 @@ from ...backends.wg_easy_export import read_all
 from ...domain.keys import Hidden, InvalidKeyError, pair_of
 from ...kube.client import KubeClient
 from ...kube.errors import AlreadyExists, KubeError
-from ...kube.resources import PEERS, SECRETS, SERVERS
+from ...kube.resources import SECRETS
 from .. import cluster
 from ..cluster import CommandError
+from ..output import deliver
+from .manifests import RESOURCES
 
 PASSWORD = "WG_EASY_PASSWORD"  # noqa: S105 - the name of a variable
-KINDS = {"Secret": SECRETS, "WireGuardServer": SERVERS, "WireGuardPeer": PEERS}
-PRIVATE = 0o600
 
 
 def add_source(sources: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -61,13 +61,15 @@ def _run(args: argparse.Namespace) -> int:
     try:
         source = asyncio.run(read_all(args.url, _credentials(args)))
         planned = list(moves(source, args.server, args.namespace, _server_key(args, source)))
+        if args.output is not None:
+            objects = [body for move in planned for body in move.objects]
+            deliver(yaml.safe_dump_all(objects, sort_keys=False).encode(), args.output)
+            return 0
     except (SystemError, CommandError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if args.apply:
         return cluster.in_cluster(args, lambda client, _: _apply(client, planned))
-    if args.output is not None:
-        return _write(args.output, planned)
     _print(planned)
     return 0
 
@@ -126,18 +128,6 @@ def _print(planned: Sequence[Move]) -> None:
     print(f"# {len(planned) - 1} peers. Nothing was made: add --apply, or -o FILE for a file with the keys.")
 
 
-def _write(path: Path, planned: Sequence[Move]) -> int:
-    text = yaml.safe_dump_all([body for move in planned for body in move.objects], sort_keys=False)
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE), "w") as file:
-            os.fchmod(file.fileno(), PRIVATE)
-            file.write(text)
-    except OSError as error:
-        print(f"error: cannot write {path}: {error.strerror}", file=sys.stderr)
-        return 1
-    return 0
-
-
 async def _apply(client: KubeClient, planned: Sequence[Move]) -> None:
     failed = 0
     for move in planned:
@@ -156,7 +146,7 @@ async def _make(client: KubeClient, move: Move) -> str:
     """Make the objects of one; what came of it."""
     outcome = "there already"
     for body in move.objects:
-        kind, meta = KINDS[body["kind"]], body["metadata"]
+        kind, meta = RESOURCES[body["kind"]], body["metadata"]
         try:
             await client.create(kind, meta["namespace"], body)
             outcome = "made"
