@@ -13,8 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from ..domain.device import DevicePeer, Interface
 from ..domain.keys import Hidden, InvalidKeyError, decode_key, pair_of
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from .prefix import Prefix
 
 MTU_RANGE = range(576, 65536)
 """RFC 791 asks hosts for 576 at least; IPv6 for 1280 (RFC 8200 section 5), checked where there are IPv6 addresses."""
@@ -43,7 +42,7 @@ class Admission:
     def __init__(self, interface: Interface, peers: Iterable[DevicePeer] = ()) -> None:
         """``interface`` must have no ``interface_problem``."""
         self._own_key = pair_of(Hidden(interface.private_key)).public
-        self._own_networks = [_bounds(ipaddress.ip_interface(text).network) for text in interface.addresses]
+        self._own_networks = [Prefix.parse(text) for text in interface.addresses]
         self._peers: dict[str, DevicePeer] = {}
         self._owners: dict[str, str] = {}
         self._routes: dict[str, None] = {}
@@ -86,38 +85,34 @@ class Admission:
     def _admit(self, peer: DevicePeer) -> None:
         key = peer.public_key
         problem = _key_problem(peer, self._own_key)
-        networks: dict[str, Network] = {}
+        prefixes: dict[str, Prefix] = {}
         for text in peer.allowed_ips if not problem else ():
             try:
-                network = ipaddress.ip_network(text, strict=False)
+                prefix = Prefix.parse(text)
             except ValueError:
                 problem = f"allowed IP {text[:64]!r} is not an IP prefix"
                 break
-            if network.version == 6 and (network.network_address.ipv4_mapped or network.network_address.scope_id):
+            if not _is_routable(prefix):
                 problem = f"allowed IP {text[:64]!r}: IPv4-mapped and scoped addresses cannot be routed to a peer"
                 break
-            if (owner := self._owners.get(str(network))) is not None:
-                problem = f"allowed IP {network} belongs to peer {owner}"
+            if (owner := self._owners.get(prefix.text)) is not None:
+                problem = f"allowed IP {prefix.text} belongs to peer {owner}"
                 break
-            networks[str(network)] = network
+            prefixes[prefix.text] = prefix
         if problem:
             self.refused[key] = problem
             return
-        self._peers[key] = DevicePeer(key, tuple(networks), peer.preshared_key, peer.policy)
-        for name, network in networks.items():
-            self._owners[name] = key
+        self._peers[key] = DevicePeer(key, tuple(prefixes), peer.preshared_key, peer.policy)
+        for text, prefix in prefixes.items():
+            self._owners[text] = key
             # A subscriber's default route must not become the server's own.
-            if network.prefixlen and not self._is_own(network):
-                self._routes[name] = None
-
-    def _is_own(self, network: Network) -> bool:
-        version, first, last = _bounds(network)
-        return any(version == own[0] and own[1] <= first and last <= own[2] for own in self._own_networks)
+            if prefix.length and not any(own.holds(prefix) for own in self._own_networks):
+                self._routes[text] = None
 
 
-def _bounds(network: Network) -> tuple[int, int, int]:
-    first = int(network.network_address)
-    return network.version, first, first | ((1 << (network.max_prefixlen - network.prefixlen)) - 1)
+def _is_routable(prefix: Prefix) -> bool:
+    # ::ffff:0:0/96 (RFC 4291, section 2.5.5.2) and a zone (RFC 4007), which stays in the text.
+    return prefix.version == 4 or (prefix.first >> 32 != 0xFFFF and "%" not in prefix.text)
 
 
 def _key_problem(peer: DevicePeer, own_key: str) -> str | None:
