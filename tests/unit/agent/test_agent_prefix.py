@@ -32,20 +32,28 @@ def test_random_prefixes_are_read_as_ipaddress_reads_them() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "/", "/24", "10.8.0.2/33", "10.8.0.2/-1", "10.8.0.2/", "10.8.0/24", "010.8.0.2/32", "10.8.0.2/3 2", "10.8.0.2 /32",
-     "10.8.0.2/٣٢", "10.8.0.2\0/32", "1٠.8.0.2/32", "\ud800.0.0.1/32", "fd08::g/64", "x/32"],
+    [
+        "", "/", "/24", "10.8.0.2/33", "10.8.0.2/-1", "10.8.0.2/", "10.8.0/24", "010.8.0.2/32", "10.8.0.2/3 2",
+        "10.8.0.2 /32", "10.8.0.2/\u0663\u0662", "10.8.0.2\0/32", "1\u0660.8.0.2/32", "\ud800.0.0.1/32", "fd08::g/64",
+        "x/32",
+    ],
 )  # fmt: skip
 def test_what_is_no_prefix_is_refused_as_ipaddress_refuses_it(text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - the library's own
+    with pytest.raises(ValueError):
         ipaddress.ip_network(text, strict=False)
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         Prefix.parse(text)
 
 
 def test_a_network_holds_itself_and_what_is_in_it() -> None:
     for outer, inner, holds in (
-        ("10.8.0.0/24", "10.8.0.0/24", True), ("10.8.0.0/24", "10.8.0.7/32", True), ("10.8.0.0/24", "10.8.1.7/32", False),
-        ("10.8.0.0/24", "10.8.0.0/23", False), ("0.0.0.0/0", "10.8.0.0/23", True), ("0.0.0.0/0", "fd08::/64", False),
-        ("fd08::/64", "fd08::1/128", True), ("fd08::/64", "fd09::1/128", False),
-    ):  # fmt: skip
+        ("10.8.0.0/24", "10.8.0.0/24", True),
+        ("10.8.0.0/24", "10.8.0.7/32", True),
+        ("10.8.0.0/24", "10.8.1.7/32", False),
+        ("10.8.0.0/24", "10.8.0.0/23", False),
+        ("0.0.0.0/0", "10.8.0.0/23", True),
+        ("0.0.0.0/0", "fd08::/64", False),
+        ("fd08::/64", "fd08::1/128", True),
+        ("fd08::/64", "fd09::1/128", False),
+    ):
         assert Prefix.parse(outer).holds(Prefix.parse(inner)) is holds, (outer, inner)
