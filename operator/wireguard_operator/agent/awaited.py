@@ -25,12 +25,23 @@ OUTSTANDING = 96
 handshakes in its queue wireguard-go asks for cookies, which costs each of them five seconds."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a peer may be called."""
+
+    endpoint: str
+    is_certain: bool
+    """By its session. By its last endpoint it may be another one: a node that hides addresses gives a port that was
+    one client's to the next."""
+
+
 @dataclass(slots=True)
 class _Peer:
     seen: Seen
     calls: int = 0
     not_before: float = 0.0
     """Monotonic time of the next call."""
+    called_at: _Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +61,16 @@ class Awaited:
         self._peers: dict[str, _Peer] = {}
         self._by_session: dict[int, str] = {}
         self._by_endpoint: dict[str, str] = {}
+        self._waiting: dict[str, _Place] = {}
+        """Whose turn has not come."""
 
     def __len__(self) -> int:
         return len(self._peers)
+
+    @property
+    def waits(self) -> bool:
+        """Whether somebody could be called who is not, because so many others have not answered yet."""
+        return bool(self._waiting)
 
     def take(self, seen: Mapping[str, Seen]) -> None:
         """These were seen so, which is news of those that are awaited already."""
@@ -71,43 +89,62 @@ class Awaited:
         """These were just called by somebody else; monotonic ``now``."""
         for key in keys:
             if (peer := self._peers.get(key)) is not None:
-                _count(peer, now)
+                _count(peer, now, None)
 
     def forget(self, keys: Iterable[str]) -> None:
         """These have a session, or are not on the device any more."""
         for key in keys:
             if (peer := self._peers.pop(key, None)) is not None:
                 self._forget_marks(key, peer.seen)
+                self._waiting.pop(key, None)
+
+    def forget_heard(self) -> None:
+        """Who was heard before counts as not heard."""
+        self._waiting.clear()
 
     def expire(self, wall: float) -> None:
         """Who has had no handshake for so long (``wall``: Unix seconds) begins one by itself."""
         self.forget([key for key, peer in self._peers.items() if wall - peer.seen.last_handshake > SESSION_SECONDS])
 
     def heard(self, senders: Iterable[Sender], now: float) -> Calls:
-        """Whom to call of those that send; monotonic ``now``."""
-        found: dict[str, str] = {}
+        """Whom to call of those that send, and of those that wait; monotonic ``now``."""
+        found = dict(self._waiting)
         for sender in senders:
             key = self._by_session.get(sender.session) or self._by_endpoint.get(sender.endpoint)
             if key is not None:
-                found[key] = sender.endpoint
+                place = _Place(sender.endpoint, sender.session in self._by_session)
+                if self._is_better(key, place, found.get(key)):
+                    found[key] = place
         return self._call(found, now)
 
     def all(self, now: float) -> Calls:
         """Whom to call without having heard anything; monotonic ``now``."""
-        return self._call({key: peer.seen.endpoint for key, peer in self._peers.items()}, now)
+        return self._call({key: _Place(peer.seen.endpoint, False) for key, peer in self._peers.items()}, now)
 
     def outstanding(self, now: float) -> int:
         """How many were called a moment ago; monotonic ``now``."""
         return sum(peer.not_before > now for peer in self._peers.values())
 
-    def _call(self, found: Mapping[str, str], now: float) -> Calls:
-        due = [key for key in found if self._peers[key].not_before <= now]
+    def _is_better(self, key: str, place: _Place, other: _Place | None) -> bool:
+        if other is None or place.is_certain != other.is_certain:
+            return other is None or place.is_certain
+        # One session from two endpoints: the client has moved, and did not answer at the one that was called.
+        return other == self._peers[key].called_at
+
+    def _is_due(self, key: str, place: _Place, now: float) -> bool:
+        peer = self._peers[key]
+        was_guess = peer.called_at is not None and not peer.called_at.is_certain
+        return peer.not_before <= now or (was_guess and place.is_certain)
+
+    def _call(self, found: Mapping[str, _Place], now: float) -> Calls:
+        due = [key for key, place in found.items() if self._is_due(key, place, now)]
         due.sort(key=lambda key: -self._peers[key].seen.last_handshake)
         chosen = due[: max(0, OUTSTANDING - self.outstanding(now))]
+        self._waiting = {key: found[key] for key in due[len(chosen) :]}
         again = frozenset(key for key in chosen if self._peers[key].calls)
         for key in chosen:
-            _count(self._peers[key], now)
-        return Calls({key: found[key] for key in chosen}, again)
+            _count(self._peers[key], now, found[key])
+        return Calls({key: found[key].endpoint for key in chosen}, again)
 
     def _forget_marks(self, key: str, seen: Seen) -> None:
         for session in seen.sessions:
@@ -117,6 +154,7 @@ class Awaited:
             del self._by_endpoint[seen.endpoint]
 
 
-def _count(peer: _Peer, now: float) -> None:
+def _count(peer: _Peer, now: float, place: _Place | None) -> None:
     peer.not_before = now + PAUSES[min(peer.calls, len(PAUSES) - 1)]
     peer.calls += 1
+    peer.called_at = place

@@ -29,6 +29,8 @@ STOPPED_SECONDS = 3.0
 """For which a process that did not run may have been given up meanwhile: the controller does so after two."""
 LISTEN_SECONDS = 0.1
 """Between looks at who sends, while somebody is awaited."""
+NEXT_SECONDS = 0.02
+"""Between looks at who has answered, while others wait to be called."""
 LOOK_SECONDS = 0.5
 """Between looks at the device for handshakes meanwhile, and between looks whether anything is to be done."""
 LAST_SECONDS = 3.0
@@ -62,6 +64,7 @@ class Duty:
         self._heard: set[Sender] = set()
         self._relieved = asyncio.Event()
         self._looked = 0.0
+        self._listened = 0.0
         self._new_until = 0.0
         self._has_sessions = False
         """Whether there may be sessions of a former term on the device."""
@@ -136,10 +139,11 @@ class Duty:
 
     async def attend(self) -> None:
         """Call those that are awaited. Runs until cancelled."""
+        took = 0.0
         while True:
-            awaits = self._serves and len(self._awaited) > 0
-            pause, before = LISTEN_SECONDS if awaits or self._is_new() else LOOK_SECONDS, time.monotonic()
+            pause, before = self._pause(took), time.monotonic()
             await asyncio.sleep(pause)
+            awake = time.monotonic()
             try:
                 async with self._lock:
                     if time.monotonic() - before > pause + STOPPED_SECONDS:
@@ -154,6 +158,7 @@ class Duty:
                         await self._start_over()
             except (DeviceError, StoreError) as error:
                 logger.warning("the device does not follow: %s", error)
+            took = time.monotonic() - awake
 
     async def relieved(self) -> None:
         """Return when another agent serves, or nobody takes over in time; at once where there is no other."""
@@ -178,12 +183,14 @@ class Duty:
         now = int(time.time())
         own = {key: Seen(endpoint, now) for key, endpoint in self._service.last_endpoints().items()}
         self._awaited.take(own)
+        self._awaited.forget_heard()
         self._heard.clear()
         assert self._port is not None  # noqa: S101 - the callers look
         await self._port.become(State.OPEN)
         self._serves = self._service.speaks = True
         self._relieved.clear()
         self._looked = 0.0
+        self._listened = 0.0
         self._new_until = time.monotonic() + NEW_SECONDS
 
     async def _doubt(self) -> None:
@@ -208,6 +215,12 @@ class Duty:
             await self._service.start_over()
             self._has_sessions = False
 
+    def _pause(self, took: float) -> float:
+        """Until the next look; the last one ``took`` so many seconds, which handshakes need as well."""
+        if self._serves and self._awaited.waits:
+            return min(LISTEN_SECONDS, max(NEXT_SECONDS, took))
+        return LISTEN_SECONDS if (self._serves and self._awaited) or self._is_new() else LOOK_SECONDS
+
     async def _listen(self) -> None:
         now = time.monotonic()
         self._awaited.expire(time.time())
@@ -219,8 +232,11 @@ class Duty:
         if self._port is None:
             calls = self._awaited.all(now)
         else:
-            senders = await self._port.heard()
-            self._heard |= set(senders)
+            senders: list[Sender] = []
+            if not self._awaited.waits or now - self._listened >= LOOK_SECONDS:
+                self._listened = now
+                senders = await self._port.heard()
+                self._heard |= set(senders)
             calls = self._awaited.heard(senders, now)
         if calls.endpoints:
             await self._service.call(calls.endpoints, calls.again)

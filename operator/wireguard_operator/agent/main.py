@@ -148,14 +148,14 @@ async def _main(args: argparse.Namespace) -> None:
         else:
             work.append(Dialer(identity, Exchange(service, duty)).run())
             logger.info("agent of %s serves %s and dials %s", bundle.server, args.interface, bundle.controller)
-        tasks = [asyncio.create_task(part) for part in work]
-        for task in tasks:  # none ends by itself unless something is wrong
+        needed = [asyncio.create_task(part) for part in work]
+        for task in needed:  # none ends by itself unless something is wrong
             task.add_done_callback(lambda _: stop.set())
-        tasks.append(asyncio.create_task(notify.feed_watchdog()))
+        tasks = [*needed, asyncio.create_task(notify.feed_watchdog())]
         notify.tell("READY=1")
         await stop.wait()
         notify.tell("STOPPING=1")
-        if not any(task.done() for task in tasks):
+        if not any(task.done() for task in needed):
             await duty.relieved()
         logger.info("stopping; the tunnels %s", "stay" if args.on_exit == "keep" else "go")
         for task in reversed(tasks):

@@ -172,6 +172,20 @@ async def test_a_busy_client_goes_on_with_the_standby_within_a_second_and_back(l
     assert max(there, back) < 1.5
 
 
+async def test_an_active_agent_that_is_told_to_end_serves_until_another_one_does(lab: Lab, place: Place) -> None:
+    one, two = await both(lab, place, lab.make_client())
+    assert one.process is not None
+    one.process.send_signal(signal.SIGTERM)
+    assert (await eventually(lambda: standing(one), lambda answer: answer.stopping)).serves
+    assert lab.client.ping("10.8.0.1", 2)
+
+    await order(two, 2, ACTIVE)
+    place.take()
+    await order(one, 2, STANDBY)
+    assert (await endpoints(one)).cursor is not None, "what it counted last can still be read"
+    assert await asyncio.to_thread(one.process.wait, 30) == 0
+
+
 async def test_a_client_that_comes_from_another_port_is_known_by_its_session(lab: Lab, place: Place) -> None:
     client = lab.make_client()
     one, two = await both(lab, place, client)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 import uuid
@@ -65,6 +66,12 @@ class Pair:
     def pods(self) -> list[str]:
         found = self.tenant.kubectl("get", "pod", "-l", "wireguard.dotmac.io/server=berlin", "-o", "name").split()
         return [name.removeprefix("pod/") for name in found]
+
+    def told(self) -> str:
+        """Why another pod took over, of all times so far."""
+        return self.tenant.kubectl(
+            "get", "event", "--field-selector=reason=TakenOver", "-o", "jsonpath={..note}{..message}"
+        )
 
     def settle(self) -> None:
         """Two pods, one of which could take over, and both subscribers with a session that the standby knows of."""
@@ -130,6 +137,9 @@ def test_subscribers_notice_little(pair: Pair, what: str) -> None:
     assert max(outage) < (2.0 if what in UNPLANNED else 1.0) * patience()
     if what != "wireguard-go killed":
         wait_for("another pod to serve", lambda: pair.active() != old, 60)
+    if what in ("pod deleted", "rollout"):
+        told = f"{pair.active()} serves from term \\d+ on: the former one is being deleted"
+        wait_for("an Event that tells of a hand-over", lambda: re.search(told, pair.told()), 10)
     pair.settle()
 
 

@@ -25,7 +25,7 @@ from wireguard_operator.domain.keys import generate_pair
 
 LIVE = int(os.environ.get("WG_TEST_LIVE_PEERS", "50"))
 """A thousand take a core of their own, half of it for the server's side."""
-INTERVAL = 0.5 if LIVE <= 200 else 1.0
+INTERVAL = 0.5
 QUANTILES = {"p50": 0.5, "p99": 0.99, "worst": 1.0}
 BASELINE = 20.0
 """Seconds that are measured before anything is changed: a busy machine has gaps of its own."""

@@ -53,6 +53,47 @@ def test_the_most_recently_seen_peers_are_called_first_and_only_so_many_before_s
     assert len(awaited.all(0.2).endpoints) == 4
 
 
+def test_who_was_heard_while_too_many_were_called_is_called_in_turn_without_being_heard_again() -> None:
+    awaited = Awaited()
+    awaited.take({f"p{n}": Seen(f"192.0.2.2:{n}", 100 + n, (n,)) for n in range(OUTSTANDING + 10)})
+    first = awaited.heard([Sender("192.0.2.9:9", n) for n in range(OUTSTANDING + 10)], 0).endpoints
+    assert awaited.waits
+    awaited.forget([*list(first)[:4], "p9"])
+    second = awaited.heard([], 0.02).endpoints
+    assert second == dict.fromkeys(("p8", "p7", "p6", "p5"), "192.0.2.9:9")
+    awaited.forget(first)
+    assert len(awaited.heard([], 0.04).endpoints) == 5
+    assert not awaited.waits
+
+
+def test_a_port_that_is_another_clients_now_does_not_mislead_to_it() -> None:
+    awaited = Awaited()
+    awaited.take({"a": Seen(HOME, 100, (7,))})
+    # The node gave a's former port to another client, who has a new session already.
+    assert awaited.heard([Sender(HOME, 99)], 0).endpoints == {"a": HOME}
+    senders = [Sender(HOME, 99), Sender("192.0.2.9:9", 7), Sender(HOME, 98)]
+    calls = awaited.heard(senders, 0.1)
+    assert (calls.endpoints, calls.again) == ({"a": "192.0.2.9:9"}, {"a"})
+    assert awaited.heard(senders, 0.2).endpoints == {}
+
+
+def test_of_two_places_of_one_session_the_one_that_did_not_answer_is_not_called_twice_in_a_row() -> None:
+    for senders in itertools.permutations([Sender(HOME, 7), Sender("192.0.2.9:9", 7)]):
+        awaited = Awaited()
+        awaited.take({"a": Seen(ELSEWHERE, 100, (7,))})
+        first, early, second = (awaited.heard(senders, now).endpoints for now in (0, 0.5, 1.1))
+        assert (early, {first["a"], second["a"]}) == ({}, {HOME, "192.0.2.9:9"})
+
+
+def test_who_was_heard_in_a_former_term_is_not_called_before_it_is_heard_in_this_one() -> None:
+    awaited = Awaited()
+    awaited.take({f"p{n}": Seen(f"192.0.2.2:{n}", 100, (n,)) for n in range(OUTSTANDING + 10)})
+    first = awaited.heard([Sender("192.0.2.9:9", n) for n in range(OUTSTANDING + 10)], 0).endpoints
+    awaited.forget(first)
+    awaited.forget_heard()
+    assert awaited.heard([], 0.02).endpoints == {}
+
+
 def test_who_has_a_session_or_lost_it_long_ago_is_awaited_no_longer() -> None:
     awaited = Awaited()
     awaited.take({"a": Seen(HOME, 1000, (7,)), "b": Seen(ELSEWHERE, 900, (8,))})

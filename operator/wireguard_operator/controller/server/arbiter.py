@@ -163,7 +163,7 @@ class Arbiter:
                 if complete and heir.link is not None:
                     await heir.link.push(heir.client())  # nobody who was cut may be back for a moment
         except (AgentError, TimeoutError) as error:
-            heir.tell(f"it takes over without the last word: {error or 'no answer in time'}")
+            heir.tell(f"it takes over without the last word: {str(error) or 'no answer in time'}")
         if former is not None:
             # The port is open before subscribers come. Should it end here, the heir is spoken to by nobody.
             heir.standing = await heir.client().order(RoleOrder(change.seat.term, Role.ACTIVE))
@@ -243,7 +243,7 @@ class Arbiter:
                     if member is not active and member.answers:
                         await self._relay.tell(member.name, member.client())
         except (AgentError, TimeoutError) as error:
-            active.tell(f"where peers are is not passed on: {error or 'no answer in time'}")
+            active.tell(f"where peers are is not passed on: {str(error) or 'no answer in time'}")
 
     def _service(self, server: WireGuardServer) -> Object | None:
         name = server_pods.short_name(server.metadata.name)
