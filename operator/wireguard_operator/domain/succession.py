@@ -19,6 +19,9 @@ POD_LABEL = f"{GROUP}/pod"
 """A pod's own name as a label, so that a Service can select it alone."""
 ROLE_LABEL = f"{GROUP}/role"
 """For people: what the pod is."""
+COST_ANNOTATION = "controller.kubernetes.io/pod-deletion-cost"
+"""What a ReplicaSet with too many pods deletes last has the highest (KEP-2255). So a rollout replaces the standbys
+first, and the server changes its pod once."""
 TERM_ANNOTATION = f"{GROUP}/term"
 
 

@@ -107,7 +107,7 @@ def test_no_live_session_is_lost_by_a_rolling_upgrade(tenant: Tenant, home: Site
         wait_for("everybody's first answer", ready.exists, 120)
         quiet = time.time()
         time.sleep(BASELINE)
-        before, began, old = pods(tenant), time.time(), active(tenant)
+        before, began, old, term = pods(tenant), time.time(), active(tenant), terms(tenant)
         # What an upgrade of the operator changes, the image, is not there twice here; this makes the same rollout.
         tenant.patch("wgs", "berlin", dataPlane={"resources": {"requests": {"memory": "32Mi"}}})
         wait_for("another pod to serve", lambda: active(tenant) != old, 180)
@@ -125,6 +125,7 @@ def test_no_live_session_is_lost_by_a_rolling_upgrade(tenant: Tenant, home: Site
     print(f"  {BASELINE:.0f} s before the rollout: {figures(people_said, quiet, began)}")
     print(f"  the rollout, {ended - began:.0f} s: {figures(people_said, began, ended)}")
     print(f"  5 s around the hand-over: {figures(people_said, moved - 4, moved + 1)}")
+    assert terms(tenant) == term + 1, "the pod that serves is replaced last, so that there is one hand-over only"
     base = worst(people_said, quiet, began)[-1]
     assert worst(people_said, began, ended)[-1] < (2 + INTERVAL) * patience() + base
 
@@ -141,6 +142,12 @@ def figures(answers: list[list[float]], began: float, ended: float) -> str:
     return ", ".join(
         f"{name} {max(0.0, gaps[int(share * (len(gaps) - 1))]):.2f} s" for name, share in QUANTILES.items()
     )
+
+
+def terms(tenant: Tenant) -> int:
+    """How often another pod has begun to serve."""
+    service = json.loads(tenant.kubectl("get", "service", "berlin-wireguard", "-o", "json"))
+    return int(service["metadata"]["annotations"]["wireguard.dotmac.io/term"])
 
 
 def active(tenant: Tenant) -> str:

@@ -140,12 +140,15 @@ class Member:
             self.link = None
 
     async def label(self, role: Role) -> None:
-        """The label by which the Service selects the pod, and the one for people. Raises KubeError."""
-        wanted = {succession.POD_LABEL: self.name, succession.ROLE_LABEL: role.value}
+        """What the Service selects the pod by, what a ReplicaSet and what people go by. Raises KubeError."""
+        labels = {succession.POD_LABEL: self.name, succession.ROLE_LABEL: role.value}
+        cost = "1" if role is Role.ACTIVE else None
         meta = self.body["metadata"]
-        if wanted.items() <= (meta.get("labels") or {}).items():
+        known = (meta.get("annotations") or {}).get(succession.COST_ANNOTATION)
+        if labels.items() <= (meta.get("labels") or {}).items() and known == cost:
             return
-        change = {"metadata": {"uid": meta["uid"], "labels": wanted}}
+        annotations = {succession.COST_ANNOTATION: cost}
+        change = {"metadata": {"uid": meta["uid"], "labels": labels, "annotations": annotations}}
         with suppress(NotFound, Conflict):  # the watch will tell
             body = await self._services.client.merge_patch(PODS, self._server.namespace, self.name, change)
             self._services.cache.see_child(PODS, body)

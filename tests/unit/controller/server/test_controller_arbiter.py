@@ -101,8 +101,11 @@ class Cluster:
 
     async def merge_patch(self, kind: ResourceType, namespace: str, name: str, body: Object) -> Object:
         have = self.objects[kind, Key(namespace, name)]
-        labels = {**have["metadata"]["labels"], **body["metadata"]["labels"]}
-        return self.put(kind, {**have, "metadata": {**have["metadata"], "labels": labels}})
+        meta = {**have["metadata"]}
+        for part in ("labels", "annotations"):
+            merged = {**meta.get(part, {}), **body["metadata"][part]}
+            meta[part] = {name: value for name, value in merged.items() if value is not None}
+        return self.put(kind, {**have, "metadata": meta})
 
     def put(self, kind: ResourceType, body: Object) -> Object:
         self.version += 1
@@ -168,6 +171,11 @@ class Stage:
     def seat(self) -> Seat | None:
         return succession.seat_of(self.cluster.objects.get(SERVICE))
 
+    def cost(self, name: str) -> str | None:
+        annotations = self.cluster.objects[PODS, Key("isp", name)]["metadata"].get("annotations") or {}
+        cost: str | None = annotations.get("controller.kubernetes.io/pod-deletion-cost")
+        return cost
+
     def labels(self, name: str) -> dict[str, str]:
         labels: dict[str, str] = self.cluster.objects[PODS, Key("isp", name)]["metadata"]["labels"]
         return labels
@@ -216,6 +224,13 @@ async def test_a_pod_that_is_deleted_hands_over_and_falls_silent_last(stage: Sta
     assert stage.agents["two"].expected.keys() == {"key"}
     assert not stage.news[-1].warning
     assert stage.labels("two")["wireguard.dotmac.io/role"] == "active"
+
+
+async def test_of_two_pods_a_rollout_replaces_the_one_first_that_does_not_serve(stage: Stage) -> None:
+    assert (stage.cost("one"), stage.cost("two")) == ("1", None)
+    stage.delete("one")
+    await stage.step(2)
+    assert stage.cost("two") == "1"
 
 
 async def test_a_pod_that_is_gone_is_replaced_at_once_and_told_so_in_an_event(stage: Stage) -> None:
