@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 from .awaited import Awaited
 from .device import DeviceDump, DeviceError, DeviceGoneError
@@ -63,6 +64,8 @@ class Duty:
         self._places = Places()
         self._heard: set[Sender] = set()
         self._relieved = asyncio.Event()
+        self._begun = asyncio.Event()
+        """Has the next look come at once."""
         self._looked = 0.0
         self._listened = 0.0
         self._new_until = 0.0
@@ -142,7 +145,10 @@ class Duty:
         took = 0.0
         while True:
             pause, before = self._pause(took), time.monotonic()
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._begun.wait()
+            self._begun.clear()
             awake = time.monotonic()
             try:
                 async with self._lock:
@@ -192,6 +198,7 @@ class Duty:
         self._looked = 0.0
         self._listened = 0.0
         self._new_until = time.monotonic() + NEW_SECONDS
+        self._begun.set()
 
     async def _doubt(self) -> None:
         """This process stood still, as it does on a frozen machine: be silent until it is known who serves."""

@@ -55,6 +55,7 @@ class FakePort:
     def __init__(self) -> None:
         self.state = State.FREE
         self.problem = ""
+        self.asked = asyncio.Event()
 
     async def become(self, state: State) -> None:
         if self.problem:
@@ -62,6 +63,7 @@ class FakePort:
         self.state = state
 
     async def heard(self) -> list[Any]:
+        self.asked.set()
         return []
 
 
@@ -134,6 +136,19 @@ async def test_the_last_order_is_remembered_by_the_next_process(
     heir = await begin(service, store, port, STANDBY)
     with pytest.raises(OutdatedOrderError):
         await heir.order(RoleOrder(4, ACTIVE))
+
+
+async def test_an_agent_that_is_ordered_to_serve_listens_at_once(
+    service: FakeService, store: Store, port: FakePort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duty_module, "LOOK_SECONDS", 3600.0)
+    duty = await begin(service, store, port)
+    attending = asyncio.create_task(duty.attend())
+    await asyncio.sleep(0)
+    await duty.order(RoleOrder(1, ACTIVE))
+    async with asyncio.timeout(5):
+        await port.asked.wait()
+    attending.cancel()
 
 
 async def test_a_former_active_agent_waits_to_be_told_and_serves_when_nobody_says_anything(
