@@ -45,10 +45,11 @@ def _add_other_parts(part: _Part) -> None:
     from .cli import client, commands, link, reference
     from .cli.importing import command as importing
     from .controller import main as controller
+    from .controller import options
     from .gateway import main as gateway
 
     sub = part("controller", "Serve WireGuardServers and WireGuardPeers of a cluster.")
-    controller.add_arguments(sub)
+    options.add_arguments(sub)
     sub.set_defaults(run=controller.run)
     sub = part("gateway", "Serve the REST API and the subscribers' portal.")
     gateway.add_arguments(sub)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import os
 import signal
-import socket
 import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 import kopf
@@ -35,12 +32,13 @@ from .metrics.exposition import Exposition
 from .metrics.fleet import Fleet
 from .metrics.peers import Peers
 from .metrics.process import Metrics
+from .options import add_arguments, settings_of
 from .placer import Placer
 from .server.finalizer import Finalizer
 from .services import Services
-from .settings import Settings, configure_kopf
+from .settings import Settings
 from .supervisor import Supervisor
-from .watch import handlers
+from .watch import watches
 from .watch.cache import Cache
 from .watch.sweep import Sweep
 from .writes.event_recorder import EventRecorder
@@ -51,79 +49,6 @@ logger = logging.getLogger(__name__)
 
 FIRST_LOOK_SECONDS = 10.0
 """The longest that the watches wait for the first look at all peers; 10,000 take three seconds."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the controller; the environment's default for each is ``WIREGUARD_OPERATOR_<OPTION>``."""
-    default = Settings()
-    parser.add_argument("--kubeconfig", metavar="FILE", help="default: the pod's service account, else as kubectl does")
-    parser.add_argument(
-        "--namespace", metavar="NAME", help=f"where the operator keeps its own Secrets; default: {default.namespace}"
-    )
-    parser.add_argument(
-        "--watch-namespace",
-        dest="watch_namespaces",
-        action="append",
-        metavar="NAME",
-        help="serve this namespace only; may be given more than once",
-    )
-    for name, text in (
-        ("stats_interval", "between reads of an agent's counters"),
-        ("traffic_interval", "least time between writes of one peer's byte counters"),
-        ("sweep_interval", "between searches for deletions that a watch missed"),
-        ("cool_down", "for which an address that was given back rests"),
-        ("host_certificate_life", "for which the certificate of a host that enrolled is valid"),
-    ):
-        parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=_positive,
-            metavar="SECONDS",
-            help=f"{text}; default: {getattr(default, name):g}",
-        )
-    parser.add_argument(
-        "--statistics-writes",
-        type=_positive,
-        metavar="RATE",
-        help="statuses a second, at most, that are written for new byte counters alone;"
-        f" default: {default.statistics_writes:g}",
-    )
-    parser.add_argument("--image", metavar="IMAGE", help=f"of servers' pods; default: {default.image}")
-    parser.add_argument(
-        "--leader-elect",
-        action=argparse.BooleanOptionalAction,
-        help="of several replicas, the one that has the Lease works; default: no",
-    )
-    parser.add_argument("--health-port", type=int, metavar="PORT", help="of /livez and /readyz; default: none")
-    parser.add_argument("--metrics-port", type=int, metavar="PORT", help="of /metrics; default: none")
-    parser.add_argument(
-        "--dial-in",
-        metavar="HOST:PORT",
-        help="where agents on hosts enrol, renew their certificates and dial in, e.g. [::]:8444; default: nowhere",
-    )
-    parser.add_argument(
-        "--peer-metrics",
-        action=argparse.BooleanOptionalAction,
-        help="four series for each peer in /metrics, too; default: yes",
-    )
-    parser.add_argument("--verbose", action="store_true", help="log what kopf does, too")
-
-
-def settings_of(args: argparse.Namespace) -> Settings:
-    """Settings from the command line, then the environment, then the defaults."""
-    chosen = {}
-    for field in fields(Settings):
-        value = getattr(args, field.name, None)
-        if value is None and (text := os.environ.get(f"WIREGUARD_OPERATOR_{field.name.upper()}")):
-            value = text.split(",") if field.name == "watch_namespaces" else text
-        if value is not None:
-            chosen[field.name] = _convert(value, type(getattr(Settings(), field.name)))
-    return Settings(**chosen)
-
-
-def _convert(value: Any, kind: type) -> Any:
-    if kind is bool:
-        return value if isinstance(value, bool) else value.lower() in ("1", "true", "yes")
-    return kind(value) if kind in (float, int, tuple) else value
 
 
 def run(args: argparse.Namespace) -> int:
@@ -224,7 +149,7 @@ async def _main(settings: Settings) -> None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(FIRST_LOOK_SECONDS):
                     await _before(supervisor.first_look(), stop)
-            await _watch(settings, cache, sweep, stop)
+            await watches.run(settings, cache, sweep, stop)
             for task in work:
                 task.cancel()
         # Only after an orderly stop: who has lost the Lease must not undo what its successor does.
@@ -280,46 +205,9 @@ async def _end_with(keeping: asyncio.Task[None], supervisor: Supervisor) -> None
     raise LeaseLost
 
 
-async def _watch(settings: Settings, cache: Cache, sweep: Sweep, stop: asyncio.Event) -> None:
-    registry = kopf.OperatorRegistry()
-    handlers.register(registry, cache, sweep.relisted)
-    handlers.register_children(registry, cache)
-    if not settings.watch_namespaces:
-        handlers.register_namespaces(registry, cache)
-
-    @kopf.on.login(registry=registry)
-    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        if settings.kubeconfig is not None:
-            os.environ["KUBECONFIG"] = settings.kubeconfig
-        if (info := kopf.login_with_service_account(**kwargs)) is not None:
-            # kopf goes by the name kubernetes.default.svc; the address works with the cluster's DNS away, too.
-            host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
-            return replace(info, server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}")
-        return kopf.login_with_kubeconfig(**kwargs)
-
-    kopf_settings = kopf.OperatorSettings()
-    configure_kopf(kopf_settings)
-    await kopf.operator(
-        # kopf would ask for the user's name, which a container need not have.
-        identity=cast(Any, f"{os.getpid()}@{socket.gethostname()}"),
-        registry=registry,
-        settings=kopf_settings,
-        stop_flag=stop,
-        namespaces=settings.watch_namespaces,
-        clusterwide=not settings.watch_namespaces,
-    )
-
-
 def now() -> datetime:
     """The wall clock."""
     return datetime.now(UTC)
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError("must be more than 0")
-    return value
 
 
 def main(argv: Sequence[str] | None = None) -> int:

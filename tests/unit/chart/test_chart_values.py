@@ -13,7 +13,7 @@ from rendering import Object, objects, options, refusal
 from tools.chart import CHART, NAMESPACE, render
 from tools.controlplane import find_or_build
 from tools.lab import sh
-from wireguard_operator.controller.main import settings_of
+from wireguard_operator.controller.options import settings_of
 from wireguard_operator.controller.settings import Settings
 from wireguard_operator.gateway import main as gateway
 

@@ -96,7 +96,7 @@ async def test_a_lease_is_renewed_while_the_objects_are_read_and_lost_ones_end_a
     monkeypatch.setattr(main.KubeClient, "connect", connection)
     monkeypatch.setattr(main.authority, "load", load)
     monkeypatch.setattr(main.Sweep, "fill", fill)
-    monkeypatch.setattr(main, "_watch", watch)
+    monkeypatch.setattr(main.watches, "run", watch)
     with pytest.raises(BaseExceptionGroup) as caught:
         await asyncio.wait_for(main._main(Settings(leader_elect=True, stats_interval=60)), 10)
     assert worked == ["watch"] and renewals[0] >= 3
