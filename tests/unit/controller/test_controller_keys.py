@@ -83,7 +83,7 @@ async def test_peers_are_cut_though_the_server_s_own_things_are_in_disorder(worl
     await serving(world, "alice", "bob")
     world.kube.refuse = refusing(SECRETS, "berlin", Forbidden("quota", 403))
     del world.kube.objects[SECRETS, Key("isp", "berlin-agent-tls")]
-    world.cache.lose_secret(Key("isp", "berlin-agent-tls"))
+    world.cache.children.lose(SECRETS, Key("isp", "berlin-agent-tls"))
     await world.patch(PEERS, "alice", enabled=False)
     await world.settle(1)
     assert world.reason("berlin", kind=SERVERS) == "SecretRefused"

@@ -157,9 +157,9 @@ async def test_two_controllers_do_not_write_each_other_s_statistics_over_for_eve
 async def test_a_child_that_was_deleted_unseen_is_missed(world: World) -> None:
     await world.start()
     meta = {"name": "berlin-wireguard", "namespace": "isp", "uid": "u", "resourceVersion": "7"}
-    world.cache.see_child(DEPLOYMENTS, {"metadata": meta})
+    world.cache.children.see(DEPLOYMENTS, {"metadata": meta})
     await world.sweep.find_ghosts()
-    assert not world.cache.children
+    assert not world.cache.children.uids(DEPLOYMENTS)
 
 
 async def test_what_pods_boot_from_is_saved_with_pauses_and_no_trouble_with_it_ends_the_work(

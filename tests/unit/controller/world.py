@@ -7,6 +7,7 @@ import copy
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Any, cast
 
@@ -321,7 +322,7 @@ class World:
         see: dict[ResourceType, Any] = {
             SERVERS: (self.cache.see_server, self.cache.lose_server),
             PEERS: (self.cache.see_peer, self.cache.lose_peer),
-            SECRETS: (self.cache.see_secret, self.cache.lose_secret),
+            SECRETS: (partial(self.cache.children.see, SECRETS), partial(self.cache.children.lose, SECRETS)),
         }
         if kind == NAMESPACES:
             self.cache.see_namespace(body) if event != "DELETED" else self.cache.lose_namespace(key.name)

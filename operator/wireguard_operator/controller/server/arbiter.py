@@ -129,7 +129,7 @@ class Arbiter:
         self._seat = None
 
     async def _see(self) -> None:
-        found = {body["metadata"]["name"]: body for body in self._services.cache.pods_of(self._key)}
+        found = {body["metadata"]["name"]: body for body in self._services.cache.children.pods_of(self._key)}
         for name in self._members.keys() - found.keys():
             await self._lose(self._members[name])
         for name, body in found.items():
@@ -184,9 +184,9 @@ class Arbiter:
         if seen is not None:
             wanted["metadata"]["resourceVersion"] = seen["metadata"]["resourceVersion"]
         try:
-            cache.see_child(SERVICES, await client.apply(SERVICES, *place, wanted))
+            cache.children.see(SERVICES, await client.apply(SERVICES, *place, wanted))
         except Conflict:
-            cache.see_child(SERVICES, await client.get(SERVICES, *place))
+            cache.children.see(SERVICES, await client.get(SERVICES, *place))
             raise
 
     async def _relieve(self, former: Member, heir: Member, seat: Seat) -> None:
@@ -247,4 +247,4 @@ class Arbiter:
 
     def _service(self, server: WireGuardServer) -> Object | None:
         name = server_pods.short_name(server.metadata.name)
-        return self._services.cache.children.get((SERVICES, Key(server.metadata.namespace, name)))
+        return self._services.cache.children.get(SERVICES, Key(server.metadata.namespace, name))

@@ -80,7 +80,7 @@ class Carrier:
         if server.spec.data_plane.is_replicated:
             return await self._arbiter.step(server, complete=complete)
         await self._arbiter.close()
-        pods = self._services.cache.pods_of(self._key)
+        pods = self._services.cache.children.pods_of(self._key)
         ready = frozenset(pod["metadata"]["uid"] for pod in pods if reach.is_ready(pod))
         if ready and ready != self._ready_pods:
             self._ready_pods = ready

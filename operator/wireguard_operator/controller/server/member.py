@@ -151,7 +151,7 @@ class Member:
         change = {"metadata": {"uid": meta["uid"], "labels": labels, "annotations": annotations}}
         with suppress(NotFound, Conflict):  # the watch will tell
             body = await self._services.client.merge_patch(PODS, self._server.namespace, self.name, change)
-            self._services.cache.see_child(PODS, body)
+            self._services.cache.children.see(PODS, body)
             self.body = body
 
     def tell(self, trouble: str) -> None:

@@ -63,14 +63,14 @@ class Pods:
     def _seat(self, server: WireGuardServer) -> Seat | None:
         """Which pod serves, as the Service itself says; the arbiter alone changes it."""
         key = Key(server.metadata.namespace, server_pods.short_name(server.metadata.name))
-        return succession.seat_of(self._cache.children.get((SERVICES, key)))
+        return succession.seat_of(self._cache.children.get(SERVICES, key))
 
     def explain(self, server: WireGuardServer) -> Problem | None:
         """Why the pod does not run, in Kubernetes' words; None when it does, as far as is known."""
         if server.spec.data_plane.type is not DataPlaneType.POD:
             return None
         key = Key(server.metadata.namespace, server_pods.short_name(server.metadata.name))
-        status = self._cache.children.get((DEPLOYMENTS, key), {}).get("status", {})
+        status = (self._cache.children.get(DEPLOYMENTS, key) or {}).get("status", {})
         if status.get("availableReplicas"):
             return None
         said = {c["type"]: c.get("message", "") for c in status.get("conditions", ()) if c.get("message")}
@@ -89,7 +89,7 @@ class Pods:
             if have is not None and kind == SERVICES:
                 # Its selector is the arbiter's word, which may be another one by now.
                 wanted["metadata"]["resourceVersion"] = have["metadata"]["resourceVersion"]
-            self._cache.see_child(kind, await self._services.client.apply(kind, namespace, name, wanted))
+            self._cache.children.see(kind, await self._services.client.apply(kind, namespace, name, wanted))
         except (Forbidden, Invalid) as error:
             return Problem(Reason.PODS_REFUSED, f"the API server refuses {wanted['kind']} {name}: {error}")
         return None
@@ -107,4 +107,4 @@ class Pods:
 
     def _find(self, kind: ResourceType, wanted: Object) -> dict[str, Any] | None:
         meta = wanted["metadata"]
-        return self._cache.children.get((kind, Key(meta["namespace"], meta["name"])))
+        return self._cache.children.get(kind, Key(meta["namespace"], meta["name"]))

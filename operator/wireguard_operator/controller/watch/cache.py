@@ -19,9 +19,8 @@ from ...api.peer import PeerStatus, WireGuardPeer
 from ...api.server import WireGuardServer
 from ...domain import server_status, usage
 from ...domain.peer_status import PeerFacts, recall
-from ...domain.secrets import SERVER_LABEL
 from ...kube.client import Object
-from ...kube.resources import PODS, ResourceType
+from .children import Children
 from .listener import Listener
 from .records import PeerRecord, ServerRecord, pack_status, version_of
 
@@ -41,23 +40,18 @@ class Namespace:
 STATISTICS = {"traffic", "online", "lastHandshakeTime", "endpoint", "peers", "dataPlane", "lastStatsTime"}
 """Parts of a status that follow the clock: two controllers would write them in turns for ever, if each insisted."""
 
-NEEDED_METADATA = ("namespace", "name", "uid", "resourceVersion", "labels", "annotations", "ownerReferences")
-"""What the cache keeps of a Secret's metadata."""
-
 NO_NAMESPACE = Namespace({}, terminating=False)
 
 
 class Cache:
-    """Servers, peers and our Secrets by key, and namespaces by name."""
+    """Servers and peers by key, what we made for them, and namespaces by name."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self.servers: dict[Key, ServerRecord] = {}
         self.peers: dict[Key, PeerRecord] = {}
-        self.secrets: dict[Key, Object] = {}
         self.namespaces: dict[str, Namespace] = {}
-        self.children: dict[tuple[ResourceType, Key], Object] = {}
-        """Deployments, Services and the like that we made for servers."""
+        self.children = Children(self._owner_changed, self._pods_changed)
         self.unplaced: set[Key] = set()
         self.seats: dict[str, Key] = {}
         """Servers in whose address blocks a peer's UID stood at the start: there a choice has been made already."""
@@ -251,72 +245,15 @@ class Cache:
             if server is not None:
                 self._listener.peer_changed(server, key)
 
-    def see_secret(self, body: Object, *, written: bool = False) -> None:
-        """One of our Secrets exists in this form; ``written`` by the very work that it would be told to."""
-        key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
-        old = self.secrets.get(key)
-        if (
-            old is not None
-            and old["metadata"]["uid"] == body["metadata"]["uid"]
-            and version_of(body) <= version_of(old)
-        ):
-            return
-        self.secrets[key] = _slim(body)
-        if not written and (old is None or old.get("data") != body.get("data")):
-            self._secret_changed(body)
+    def _owner_changed(self, kind: str, key: Key) -> None:
+        if kind == "WireGuardServer" and key in self.servers:
+            self._listener.server_changed(key)
+        elif kind == "WireGuardPeer" and key in self.peers:
+            self._changed(self.peers[key])
 
-    def lose_secret(self, key: Key, uid: str | None = None) -> None:
-        """One of our Secrets is gone."""
-        old = self.secrets.get(key)
-        if old is not None and uid in (None, old["metadata"]["uid"]):
-            del self.secrets[key]
-            self._secret_changed(old)
-
-    def _secret_changed(self, body: Object) -> None:
-        namespace = body["metadata"]["namespace"]
-        for owner in body["metadata"].get("ownerReferences", ()):
-            key = Key(namespace, owner["name"])
-            if owner["kind"] == "WireGuardServer" and key in self.servers:
-                self._listener.server_changed(key)
-            elif owner["kind"] == "WireGuardPeer" and key in self.peers:
-                self._changed(self.peers[key])
-
-    def see_child(self, kind: ResourceType, body: Object) -> None:
-        """A child of a server exists in this form."""
-        place = kind, Key(body["metadata"]["namespace"], body["metadata"]["name"])
-        old = self.children.get(place)
-        if old is not None and version_of(body) <= version_of(old):
-            return
-        self.children[place] = body
-        if kind == PODS:
-            self._pod_changed(body)
-        elif old is None or any(old.get(part) != body.get(part) for part in ("spec", "status")):
-            self._owner_changed(body)
-
-    def lose_child(self, kind: ResourceType, key: Key, uid: str | None = None) -> None:
-        """A child of a server is gone."""
-        old = self.children.get((kind, key))
-        if old is not None and uid in (None, old["metadata"]["uid"]):
-            del self.children[kind, key]
-            if kind == PODS:
-                self._pod_changed(old)
-            else:
-                self._owner_changed(old)
-
-    def pods_of(self, server: Key) -> list[Object]:
-        """The pods of a server."""
-        return [body for (kind, _), body in self.children.items() if kind == PODS and _server_of(body) == server]
-
-    def _pod_changed(self, pod: Object) -> None:
-        server = _server_of(pod)
-        if server is not None and server in self.servers:
+    def _pods_changed(self, server: Key) -> None:
+        if server in self.servers:
             self._listener.pods_changed(server)
-
-    def _owner_changed(self, child: Object) -> None:
-        for owner in child["metadata"].get("ownerReferences", ()):
-            key = Key(child["metadata"]["namespace"], owner["name"])
-            if owner["kind"] == "WireGuardServer" and key in self.servers:
-                self._listener.server_changed(key)
 
     def _forget_membership(self, server: Key | None, peer: Key) -> None:
         if server is None:
@@ -325,19 +262,6 @@ class Cache:
         members.discard(peer)
         if not members:
             del self._peers_of[server]
-
-
-def _server_of(pod: Object) -> Key | None:
-    """A pod's owner is a ReplicaSet, which tells nothing."""
-    meta = pod["metadata"]
-    name = (meta.get("labels") or {}).get(SERVER_LABEL)
-    return Key(meta["namespace"], name) if name else None
-
-
-def _slim(body: Object) -> Object:
-    """A Secret without what nobody here asks for; the record of its managers alone is as large as the rest."""
-    meta = body["metadata"]
-    return {"metadata": {part: meta[part] for part in NEEDED_METADATA if part in meta}, "data": body.get("data", {})}
 
 
 def _is_former(known: PeerRecord | ServerRecord | None, uid: str, body: Object) -> bool:

@@ -47,9 +47,9 @@ def register(registry: kopf.OperatorRegistry, cache: Cache, relisted: Callable[[
         if event["type"] is LISTED:
             relisted()
         if event["type"] == DELETED:
-            cache.lose_secret(*_identity(event["object"]))
+            cache.children.lose(SECRETS, *_identity(event["object"]))
         else:
-            cache.see_secret(event["object"])
+            cache.children.see(SECRETS, event["object"])
 
 
 def register_children(registry: kopf.OperatorRegistry, cache: Cache) -> None:
@@ -62,9 +62,9 @@ def _register_child(registry: kopf.OperatorRegistry, cache: Cache, kind: Resourc
     @kopf.on.event(kind.group, kind.version, kind.plural, labels={MANAGED_BY: MANAGER}, registry=registry)
     async def child(event: Any, **_: Any) -> None:
         if event["type"] == DELETED:
-            cache.lose_child(kind, *_identity(event["object"]))
+            cache.children.lose(kind, *_identity(event["object"]))
         else:
-            cache.see_child(kind, event["object"])
+            cache.children.see(kind, event["object"])
 
 
 def register_namespaces(registry: kopf.OperatorRegistry, cache: Cache) -> None:

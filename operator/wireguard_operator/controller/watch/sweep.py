@@ -59,11 +59,9 @@ class Sweep:
                 async for body in self._walk(BLOCKS):
                     self._see_seats(body)
                 # Secrets first: a peer whose Secret were not known yet would be given new keys.
-                async for body in self._walk(SECRETS):
-                    self._cache.see_secret(body)
-                for kind in OBSERVED:
+                for kind in (SECRETS, *OBSERVED):
                     async for body in self._walk(kind):
-                        self._cache.see_child(kind, body)
+                        self._cache.children.see(kind, body)
                 async for body in self._walk(SERVERS):
                     self._cache.see_server(body)
                 async for body in self._walk(PEERS):
@@ -110,11 +108,8 @@ class Sweep:
         )
         newest |= await self._lose(PEERS, {key: record.uid for key, record in cache.peers.items()}, cache.lose_peer)
         await self._doubt_watches(newest)
-        known = {key: str(body["metadata"]["uid"]) for key, body in cache.secrets.items()}
-        await self._lose(SECRETS, known, cache.lose_secret)
-        for kind in OBSERVED:
-            children = {key: str(body["metadata"]["uid"]) for (of, key), body in cache.children.items() if of == kind}
-            await self._lose(kind, children, partial(cache.lose_child, kind))
+        for kind in (SECRETS, *OBSERVED):
+            await self._lose(kind, cache.children.uids(kind), partial(cache.children.lose, kind))
 
     async def _see_namespaces(self) -> None:
         """Of the whole cluster there is a watch; of single namespaces each is asked for."""

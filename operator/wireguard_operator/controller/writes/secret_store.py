@@ -30,7 +30,7 @@ class SecretStore:
 
     def find(self, owner: Resource[Any, Any], name: str) -> Object | None:
         """The owner's Secret of that name, if it is there and is the owner's."""
-        body = self._cache.secrets.get(Key(owner.metadata.namespace, name))
+        body = self._cache.children.get(SECRETS, Key(owner.metadata.namespace, name))
         return body if body is not None and secrets.belongs_to(body, owner) else None
 
     async def import_pair(self, namespace: str, ref: PrivateKeyRef) -> KeyPair | Problem:
@@ -68,7 +68,7 @@ class SecretStore:
             answer = await self._create(owner, namespace, name, wanted)
         else:
             answer = await self._replace(namespace, name, wanted)
-        self._cache.see_secret(answer, written=True)
+        self._cache.children.see(SECRETS, answer, written=True)
         return answer
 
     async def _replace(self, namespace: str, name: str, wanted: Object) -> Object:
@@ -84,7 +84,7 @@ class SecretStore:
             there = await self._client.get(SECRETS, namespace, name)
         if secrets.belongs_to(there, owner):
             # Somebody was quicker: another controller, or we ourselves before a crash. Their keys count.
-            self._cache.see_secret(there)
+            self._cache.children.see(SECRETS, there)
             raise Conflict(f"Secret {namespace}/{name} appeared meanwhile")
         if not secrets.is_ours(there):
             raise ForeignSecret(f"Secret {name} exists and was not made by the operator; rename or delete it")

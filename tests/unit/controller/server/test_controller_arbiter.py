@@ -150,14 +150,14 @@ class Stage:
         born = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=len(self.agents))
         meta = {"namespace": "isp", "name": name, "creationTimestamp": born.isoformat(), "labels": {}, **metadata}
         meta["labels"] = {"wireguard.dotmac.io/server": "berlin", **meta["labels"]}
-        self.cache.see_child(PODS, self.cluster.put(PODS, {"metadata": meta, "status": {"podIP": "10.244.0.9"}}))
+        self.cache.children.see(PODS, self.cluster.put(PODS, {"metadata": meta, "status": {"podIP": "10.244.0.9"}}))
         return agent
 
     def delete(self, name: str) -> None:
         self.pod(name, deletionTimestamp="2026-01-01T00:00:00Z")
 
     def gone(self, name: str) -> None:
-        self.cache.lose_child(PODS, Key("isp", name))
+        self.cache.children.lose(PODS, Key("isp", name))
         self.agents[name].down = True
 
     async def step(self, times: int = 1) -> None:
@@ -189,7 +189,7 @@ async def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     stage = Stage()
     monkeypatch.setattr(Member, "client", lambda member: stage.agents[member.name])
     body = server_pods.service(stage.server)
-    stage.cache.see_child(SERVICES, stage.cluster.put(SERVICES, body))
+    stage.cache.children.see(SERVICES, stage.cluster.put(SERVICES, body))
     stage.pod("one")
     stage.pod("two")
     await stage.step(3)
@@ -312,7 +312,7 @@ async def test_a_controller_that_dies_in_the_middle_leaves_its_successor_somethi
     stage.cluster.log = quiet = []
     for agent in stage.agents.values():
         agent.log = quiet
-    stage.cache.see_child(SERVICES, stage.cluster.objects[SERVICE])
+    stage.cache.children.see(SERVICES, stage.cluster.objects[SERVICE])
     stage.make()
     await stage.step(2)
     assert (stage.agents["one"].serves, stage.agents["two"].serves) == (False, True)
