@@ -6,15 +6,15 @@ has no counterpart is named for each client and not lost in silence.
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..api.base import API_VERSION
 from ..domain.key_ring import ClientKeys
 from ..domain.keys import Hidden
+from ..domain.secrets import PRESHARED_KEY, PRIVATE_KEY, imported
 
 LONGEST_NAME = 200
 """Of an object; room is left for what is appended to the names of Secrets."""
@@ -75,13 +75,6 @@ def moves(source: Source, server: str, namespace: str, private_key: Hidden | Non
         yield _peer(source, client, name, server, namespace)
 
 
-def redacted(body: Mapping[str, Any]) -> dict[str, Any]:
-    """An object for people's eyes: of a Secret the names of what is in it."""
-    if body["kind"] != "Secret":
-        return dict(body)
-    return {**body, "data": dict.fromkeys(body["data"], "<hidden>")}
-
-
 def _server(source: Source, name: str, namespace: str, private_key: Hidden | None) -> Move:
     spec: dict[str, Any] = {
         "endpoint": {"host": source.host} | ({"port": source.port} if source.port != source.listen_port else {}),
@@ -99,20 +92,20 @@ def _server(source: Source, name: str, namespace: str, private_key: Hidden | Non
     if private_key is not None:
         secret = f"{name}-imported-key"
         spec["privateKeySecretRef"] = {"name": secret}
-        objects.insert(0, _secret(secret, namespace, {"privateKey": private_key.reveal()}))
+        objects.insert(0, imported(secret, namespace, {PRIVATE_KEY: private_key}))
     return Move(f"server {name}", tuple(objects))
 
 
 def _peer(source: Source, client: Client, name: str, server: str, namespace: str) -> Move:
     secret, keys = f"{name}-imported-keys", client.keys
-    data = {"privateKey": keys.private.reveal()} if keys.private is not None else {}
+    data = {PRIVATE_KEY: keys.private} if keys.private is not None else {}
     spec: dict[str, Any] = {"serverRef": {"name": server}, "addresses": list(client.addresses)}
     if keys.private is not None:
         spec["privateKeySecretRef"] = {"name": secret}
     else:
         spec["publicKey"] = keys.public
     if keys.preshared is not None:
-        data["presharedKey"] = keys.preshared.reveal()
+        data[PRESHARED_KEY] = keys.preshared
         spec["presharedKey"] = {"policy": "Always", "secretRef": {"name": secret}}
     else:
         spec["presharedKey"] = {"policy": "Never"}
@@ -132,7 +125,7 @@ def _peer(source: Source, client: Client, name: str, server: str, namespace: str
         spec["client"] = own
     spec["description"] = f"{client.name} (from wg-easy)"
     peer = _object("WireGuardPeer", name, namespace, spec)
-    objects = (_secret(secret, namespace, data), peer) if data else (peer,)
+    objects = (imported(secret, namespace, data), peer) if data else (peer,)
     return Move(f"peer {name}", objects, client.lost)
 
 
@@ -150,14 +143,3 @@ def _names(names: Iterable[str]) -> list[str]:
 
 def _object(kind: str, name: str, namespace: str, spec: dict[str, Any]) -> dict[str, Any]:
     return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
-
-
-def _secret(name: str, namespace: str, data: Mapping[str, str]) -> dict[str, Any]:
-    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "namespace": namespace},
-        "type": "Opaque",
-        "data": encoded,
-    }

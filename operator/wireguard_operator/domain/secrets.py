@@ -93,10 +93,25 @@ def build(
             "ownerReferences": [owner_reference(owner, kind)],
         },
         "type": form,
-        "data": {
-            key: base64.b64encode(value.encode() if isinstance(value, str) else value).decode()
-            for key, value in data.items()
-        },
+        "data": _encoded(data),
+    }
+
+
+def imported(name: str, namespace: str, keys: Mapping[str, Hidden]) -> dict[str, Any]:
+    """A Secret with keys that somebody brings along; nobody owns it, so the operator leaves it alone."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace},
+        "type": "Opaque",
+        "data": _encoded({key: value.reveal() for key, value in keys.items()}),
+    }
+
+
+def _encoded(data: Mapping[str, str | bytes]) -> dict[str, str]:
+    return {
+        key: base64.b64encode(value.encode() if isinstance(value, str) else value).decode()
+        for key, value in data.items()
     }
 
 

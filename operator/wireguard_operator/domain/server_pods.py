@@ -8,7 +8,6 @@ state, with the controller away if need be.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from typing import Any
 
 from ..api.data_plane import Implementation, ServiceType
@@ -149,21 +148,6 @@ def network_policy(server: WireGuardServer, operator_namespace: str) -> Object:
         ],
     }
     return _child(server, "networking.k8s.io/v1", "NetworkPolicy", short_name(name), body)
-
-
-def covers(actual: object, wanted: object) -> bool:
-    """Whether all of ``wanted`` is there in ``actual``, which may hold more: defaults, and what others set."""
-    if isinstance(wanted, Mapping):
-        return isinstance(actual, Mapping) and all(
-            key in actual and covers(actual[key], value) for key, value in wanted.items()
-        )
-    if isinstance(wanted, list):
-        return (
-            isinstance(actual, list)
-            and len(actual) == len(wanted)
-            and all(covers(have, want) for have, want in zip(actual, wanted, strict=True))
-        )
-    return actual == wanted
 
 
 def _container(server: WireGuardServer, image: str) -> Object:

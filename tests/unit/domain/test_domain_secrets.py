@@ -19,6 +19,7 @@ from wireguard_operator.domain.peer_status import PeerFacts
 from wireguard_operator.domain.secrets import (
     belongs_to,
     build,
+    imported,
     is_ours,
     peer_data,
     read,
@@ -73,6 +74,13 @@ def test_a_ring_is_read_back_as_it_was_written_and_so_is_the_configuration(wante
 def test_a_servers_keys_are_read_back(pair: KeyPair, generation: int) -> None:
     body = secret(server_data(pair, generation))
     assert (read_pair(body), read_generation(body)) == (pair, generation)
+
+
+def test_imported_keys_are_read_back_from_a_secret_that_is_not_the_operator_s() -> None:
+    pair, preshared = generate_pair(), key(3)
+    body = imported("alice-import", "isp", {"privateKey": pair.private, "presharedKey": Hidden(preshared)})
+    assert read_pair(body) == pair and read(body, "presharedKey") == preshared
+    assert not is_ours(body) and not belongs_to(body, ALICE)
 
 
 def test_plain_keys_make_a_secret_without_anything_to_explain() -> None:

@@ -1,13 +1,12 @@
-"""``wireguard-operator import``: print, or apply, the objects of a server that runs already.
+"""``wireguard-operator import``: show, write or make the objects of a server that runs already, whatever the source.
 
-Nothing is changed without ``--apply``. What is printed holds private keys, in Secrets, so it does not go to a terminal;
-the summary on stderr holds none.
+Nothing is made without ``--apply``. The objects hold private keys, in Secrets. They are hidden in what is shown, and
+written only to a file, or a pipe, that was asked for; all else that is said goes to stderr and holds none.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import ipaddress
 import sys
 from collections.abc import Callable, Iterable
@@ -17,17 +16,16 @@ from pathlib import Path
 import yaml
 
 from ...kube.client import KubeClient
-from ...kube.errors import AlreadyExists, KubeError
 from .. import cluster
 from ..cluster import CommandError
 from ..output import deliver
 from . import live, wg_easy, wg_quick
+from .apply import bring
 from .found import Device
-from .manifests import RESOURCES, Body, Plan, Target, plan
+from .manifests import Body, Plan, Target, plan
 
+STDOUT = Path("-")
 KINDS = {"WireGuardServer": "server", "WireGuardPeer": "peer", "Secret": "Secret"}
-AT_ONCE = 32
-"""Objects that are made at the same time."""
 
 
 def add_import(parser: argparse.ArgumentParser) -> None:
@@ -37,18 +35,20 @@ def add_import(parser: argparse.ArgumentParser) -> None:
     sub = sources.add_parser("wg-quick", help=text, description=text)
     sub.add_argument("file", type=Path, help="e.g. /etc/wireguard/wg0.conf")
     _add_target(sub)
-    sub.set_defaults(run=lambda args: _run(args, lambda: wg_quick.read_file(args.file)))
+    _add_result(sub, lambda args: plan(wg_quick.read_file(args.file), _target(args)))
     text = "A device that runs on this host, whatever set it up."
     sub = sources.add_parser("live", help=text, description=text)
     sub.add_argument("interface", help="e.g. wg0")
     sub.add_argument("--names", type=Path, metavar="FILE", help="take the peers' names from the comments of a wg0.conf")
     _add_target(sub)
-    sub.set_defaults(run=lambda args: _run(args, lambda: _named(live.read(args.interface), args.names)))
-    wg_easy.add_source(sources)
+    _add_result(sub, lambda args: plan(_named(live.read(args.interface), args.names), _target(args)))
+    text = f"wg-easy 15 or 14. Its password is read from the variable {wg_easy.PASSWORD}, or asked for."
+    sub = sources.add_parser("wg-easy", help="wg-easy 15 or 14.", description=text)
+    wg_easy.add_arguments(sub)
+    _add_result(sub, wg_easy.read)
 
 
 def _add_target(parser: argparse.ArgumentParser) -> None:
-    cluster.add_arguments(parser)
     parser.add_argument("--server", required=True, metavar="NAME", help="name of the WireGuardServer to be")
     parser.add_argument("--endpoint", required=True, metavar="HOST", help="public name or address that clients know")
     parser.add_argument(
@@ -57,10 +57,25 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--url", help="where the controller reaches the agent, e.g. https://192.0.2.1:8443")
     where.add_argument("--dial", action="store_true", help="the agent dials the controller instead")
-    parser.add_argument(
-        "--apply", action="store_true", help="make the objects in the cluster; what exists is left alone"
+
+
+def _add_result(parser: argparse.ArgumentParser, read: Callable[[argparse.Namespace], Plan]) -> None:
+    """What is done with the objects, which is the same for all sources."""
+    cluster.add_arguments(parser)
+    done = parser.add_mutually_exclusive_group()
+    done.add_argument(
+        "--apply",
+        action="store_true",
+        help="make the objects in the cluster; what is there is compared and left as it is; default: show them",
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write them there, readable by you alone")
+    done.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write them there with the keys, readable by you alone; - is stdout, for a pipe",
+    )
+    parser.set_defaults(run=lambda args: _run(args, read))
 
 
 def _named(device: Device, names: Path | None) -> Device:
@@ -70,20 +85,17 @@ def _named(device: Device, names: Path | None) -> Device:
     return replace(device, peers=tuple(replace(peer, name=known.get(peer.public_key, "")) for peer in device.peers))
 
 
-def _run(args: argparse.Namespace, read: Callable[[], Device]) -> int:
+def _run(args: argparse.Namespace, read: Callable[[argparse.Namespace], Plan]) -> int:
     try:
-        found = plan(read(), _target(args))
+        found = read(args)
         for remark in found.remarks:
             print(f"note: {remark}", file=sys.stderr)
         if args.apply:
             return cluster.in_cluster(args, lambda client, _: _apply(client, found))
-        if args.output is None and sys.stdout.isatty():
-            raise CommandError("the objects hold private keys: add -o FILE, pipe them to kubectl, or add --apply")
-        deliver(yaml.safe_dump_all(found.objects, sort_keys=False, explicit_start=True).encode(), args.output)
+        _hand_out(found.objects, args.output)
     except CommandError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{_count(found.objects)}; nothing was changed", file=sys.stderr)
     return 0
 
 
@@ -98,29 +110,33 @@ def _target(args: argparse.Namespace) -> Target:
     return Target(args.server, args.namespace, args.endpoint, tuple(args.network), plane)
 
 
+def _hand_out(objects: Iterable[Body], output: Path | None) -> None:
+    shown = list(objects) if output is not None else [_redacted(body) for body in objects]
+    if output == STDOUT and sys.stdout.isatty():
+        raise CommandError("the objects hold private keys: name a file instead, or pipe them, e.g. to kubectl")
+    data = yaml.safe_dump_all(shown, sort_keys=False, explicit_start=True).encode()
+    deliver(data, None if output == STDOUT else output)
+    hint = ": add --apply, or -o FILE for a file with the keys" if output is None else ""
+    print(f"{_count(shown)}; nothing was made in the cluster{hint}", file=sys.stderr)
+
+
+def _redacted(body: Body) -> Body:
+    """An object for people's eyes: of a Secret the names of what is in it."""
+    return {**body, "data": dict.fromkeys(body["data"], "<hidden>")} if body["kind"] == "Secret" else body
+
+
 async def _apply(client: KubeClient, found: Plan) -> None:
-    made: list[Body] = []
-    rest = list(found.objects)
-    while rest:
-        # Keys, then peers, then the server; within a kind the order does not matter.
-        kind = rest[0]["kind"]
-        batch = [body for body in rest[:AT_ONCE] if body["kind"] == kind]
-        done = await asyncio.gather(*(_create(client, body) for body in batch))
-        made += [body for body, new in zip(batch, done, strict=True) if new]
-        del rest[: len(batch)]
-    left = len(found.objects) - len(made)
-    print(f"made {_count(made)}; {left} objects were there and are left as they are", file=sys.stderr)
-
-
-async def _create(client: KubeClient, body: Body) -> bool:
-    meta = body["metadata"]
-    try:
-        await client.create(RESOURCES[body["kind"]], meta["namespace"], body)
-    except AlreadyExists:
-        return False
-    except KubeError as error:
-        raise CommandError(f"{body['kind']} {meta['namespace']}/{meta['name']}: {error}") from None
-    return True
+    outcome = await bring(client, found.objects)
+    for problem in outcome.problems:
+        print(problem, file=sys.stderr)
+    print(f"made {_count(outcome.made)}; there already: {outcome.there}", file=sys.stderr)
+    total = f"{len(found.objects)} objects"
+    if outcome.untried:
+        raise CommandError(f"the API server does not answer; not tried: {outcome.untried} of {total}; try again later")
+    if outcome.problems:
+        raise CommandError(
+            f"not there as it should be: {len(outcome.problems)} of {total}; correct what is said above and try again"
+        )
 
 
 def _count(objects: Iterable[Body]) -> str:

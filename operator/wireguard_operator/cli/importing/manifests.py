@@ -1,8 +1,4 @@
-"""Objects for what was found, and a word on all that will not be as it was: a pure decision.
-
-The order of the objects matters: keys before those who name them, and the server last, so that no controller sees a
-server with half of its peers, which would be the only ones on the device.
-"""
+"""Objects for what was found, and a word on all that will not be as it was: a pure decision."""
 
 from __future__ import annotations
 
@@ -14,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...api.base import API_VERSION
-from ...domain.keys import Hidden
 from ...domain.networks import server_address
+from ...domain.secrets import PRESHARED_KEY, PRIVATE_KEY, imported
 from ...kube.resources import PEERS, SECRETS, SERVERS
 from ..cluster import CommandError
 from .found import Device, Peer
@@ -24,7 +20,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Body = dict[str, Any]
 
 RESOURCES = {"Secret": SECRETS, "WireGuardPeer": PEERS, "WireGuardServer": SERVERS}
-"""Where objects are made, by kind."""
+"""Where objects are made, by kind, in the order in which they are: keys before those who name them, and the server
+last, so that no controller sees a server with half of its peers, which would be the only ones on the device."""
 NAME_LENGTH = 50
 MTU_RANGE = range(1280, 9001)
 """What spec.mtu takes."""
@@ -46,9 +43,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would be applied."""
+    """What would be made."""
 
     objects: tuple[Body, ...]
+    """In the order of RESOURCES."""
     remarks: tuple[str, ...]
     """What changes for somebody, one sentence each."""
 
@@ -66,16 +64,16 @@ def plan(device: Device, target: Target) -> Plan:
     if mtu is not None and mtu not in MTU_RANGE:
         remarks.append(f"the MTU {mtu} is outside 1280 to 9000: 1420 takes its place")
         mtu = None
-    objects = [_secret(target, f"{target.server}-import", {"privateKey": device.private_key})]
-    taken: set[str] = set()
-    peers = []
+    objects = [imported(f"{target.server}-import", target.namespace, {PRIVATE_KEY: device.private_key})]
+    # The server's name is taken, too: a peer's keys are in a Secret that is named in the same way.
+    taken = {target.server}
     for peer in device.peers:
         name = _name(peer, taken)
         spec = _peer_spec(peer, name, target, networks, remarks)
-        keys = {"privateKey": peer.private_key, "presharedKey": peer.preshared_key}
-        if any(keys.values()):
-            objects.append(_secret(target, f"{name}-import", {key: value for key, value in keys.items() if value}))
-        peers.append(_object("WireGuardPeer", name, target.namespace, spec))
+        keys = {PRIVATE_KEY: peer.private_key, PRESHARED_KEY: peer.preshared_key}
+        if known := {key: value for key, value in keys.items() if value is not None}:
+            objects.append(imported(f"{name}-import", target.namespace, known))
+        objects.append(_object("WireGuardPeer", name, target.namespace, spec))
     server: Body = {
         "endpoint": {"host": target.endpoint},
         "listenPort": device.listen_port,
@@ -85,7 +83,14 @@ def plan(device: Device, target: Target) -> Plan:
     }
     if mtu is not None:
         server["mtu"] = mtu
-    return Plan((*objects, *peers, _object("WireGuardServer", target.server, target.namespace, server)), tuple(remarks))
+    objects.append(_object("WireGuardServer", target.server, target.namespace, server))
+    return Plan(in_order(objects), tuple(remarks))
+
+
+def in_order(objects: Iterable[Body]) -> tuple[Body, ...]:
+    """The objects in the order of RESOURCES."""
+    kinds = list(RESOURCES)
+    return tuple(sorted(objects, key=lambda body: kinds.index(body["kind"])))
 
 
 def _networks(device: Device, target: Target) -> list[Network]:
@@ -163,15 +168,6 @@ def _name(peer: Peer, taken: set[str]) -> str:
         name, number = f"{base}-{number}", number + 1
     taken.add(name)
     return name
-
-
-def _secret(target: Target, name: str, values: dict[str, Hidden]) -> Body:
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "namespace": target.namespace},
-        "stringData": {key: value.reveal() for key, value in values.items()},
-    }
 
 
 def _object(kind: str, name: str, namespace: str, spec: Body) -> Body:

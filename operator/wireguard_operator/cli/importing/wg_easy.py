@@ -1,7 +1,7 @@
-"""``import wg-easy``: carry the clients of an instance of wg-easy on, with their keys, addresses and endpoint.
+"""wg-easy 15 or 14, of which all clients are carried on with their keys, addresses and endpoint.
 
-Without ``--apply`` or ``-o`` nothing is made: what would be is printed, with Secrets named and not shown. What is there
-already is compared and never overwritten, so that the command can be given again after anything.
+It keeps more than WireGuard itself does, such as private keys of clients and when they expire, so what is read from it
+is not a ``found.Device``.
 """
 
 from __future__ import annotations
@@ -11,67 +11,46 @@ import asyncio
 import getpass
 import os
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from ...backends.errors import SystemError
-from ...backends.migration import Move, Source, moves, redacted
+from ...backends.migration import Source, moves
 from ...backends.web import Credentials
 from ...backends.wg_easy_export import read_all
 from ...domain.keys import Hidden, InvalidKeyError, pair_of
-from ...kube.client import KubeClient
-from ...kube.errors import AlreadyExists, KubeError
-from ...kube.resources import SECRETS
-from .. import cluster
 from ..cluster import CommandError
-from ..output import deliver
-from .manifests import RESOURCES
+from .found import SourceError
+from .manifests import Plan, in_order
 
 PASSWORD = "WG_EASY_PASSWORD"  # noqa: S105 - the name of a variable
 
 
-def add_source(sources: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """``import wg-easy``."""
-    text = "wg-easy 15 or 14. Its password is read from the variable WG_EASY_PASSWORD, or asked for."
-    easy = sources.add_parser("wg-easy", help="wg-easy 15 or 14", description=f"Import from {text}")
-    cluster.add_arguments(easy)
-    easy.add_argument("url", help="https URL of its web page")
-    easy.add_argument("--username", default="admin", help="of 15; default: %(default)s")
-    easy.add_argument("--ca", type=Path, metavar="FILE", help="certificate of its authority, if that is not public")
-    easy.add_argument(
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What says which instance, and of which server its clients will be."""
+    parser.add_argument("url", help="https URL of its web page")
+    parser.add_argument("--username", default="admin", help="of 15; default: %(default)s")
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="certificate of its authority, if that is not public")
+    parser.add_argument(
         "--server", default="wg-easy", metavar="NAME", help="of the WireGuardServer; default: %(default)s"
     )
-    key = easy.add_mutually_exclusive_group()
+    key = parser.add_mutually_exclusive_group()
     key.add_argument(
         "--server-key", type=Path, metavar="FILE", help="wg0.conf of wg-easy 15, or a file with its PrivateKey alone"
     )
     key.add_argument(
         "--new-server-key", action="store_true", help="do without: every client must import its configuration again"
     )
-    done = easy.add_mutually_exclusive_group()
-    done.add_argument("--apply", action="store_true", help="make the objects; default: print what would be made")
-    done.add_argument("-o", "--output", type=Path, metavar="FILE", help="write them there, readable by you alone")
-    easy.set_defaults(run=_run)
 
 
-def _run(args: argparse.Namespace) -> int:
+def read(args: argparse.Namespace) -> Plan:
+    """The objects of an instance. Raises CommandError."""
     try:
         source = asyncio.run(read_all(args.url, _credentials(args)))
-        planned = list(moves(source, args.server, args.namespace, _server_key(args, source)))
-        if args.output is not None:
-            objects = [body for move in planned for body in move.objects]
-            deliver(yaml.safe_dump_all(objects, sort_keys=False).encode(), args.output)
-            return 0
-    except (SystemError, CommandError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    if args.apply:
-        return cluster.in_cluster(args, lambda client, _: _apply(client, planned))
-    _print(planned)
-    return 0
+        found = list(moves(source, args.server, args.namespace, _server_key(args, source)))
+    except SystemError as error:
+        raise SourceError(str(error)) from None
+    remarks = [f"{move.what}: not carried over: {', '.join(move.lost)}" for move in found if move.lost]
+    return Plan(in_order(body for move in found for body in move.objects), tuple(remarks))
 
 
 def _credentials(args: argparse.Namespace) -> Credentials:
@@ -118,48 +97,3 @@ def _read_key(path: Path) -> Hidden:
         if found and name.strip() == "PrivateKey":
             return Hidden(value.strip())
     return Hidden(text.strip())
-
-
-def _print(planned: Sequence[Move]) -> None:
-    print(yaml.safe_dump_all([redacted(body) for move in planned for body in move.objects], sort_keys=False), end="")
-    for move in planned:
-        if move.lost:
-            print(f"# {move.what}: not carried over: {', '.join(move.lost)}")
-    print(f"# {len(planned) - 1} peers. Nothing was made: add --apply, or -o FILE for a file with the keys.")
-
-
-async def _apply(client: KubeClient, planned: Sequence[Move]) -> None:
-    failed = 0
-    for move in planned:
-        try:
-            outcome = await _make(client, move)
-        except KubeError as error:
-            outcome, failed = f"failed: {error}", failed + 1
-        lost = f"; not carried over: {', '.join(move.lost)}" if move.lost else ""
-        print(f"{move.what}: {outcome}{lost}")
-        failed += outcome.startswith("left")
-    if failed:
-        raise CommandError(f"{failed} of {len(planned)} were not made; correct what is said above and try again")
-
-
-async def _make(client: KubeClient, move: Move) -> str:
-    """Make the objects of one; what came of it."""
-    outcome = "there already"
-    for body in move.objects:
-        kind, meta = RESOURCES[body["kind"]], body["metadata"]
-        try:
-            await client.create(kind, meta["namespace"], body)
-            outcome = "made"
-        except AlreadyExists:
-            there = await client.get(kind, meta["namespace"], meta["name"])
-            part = "data" if kind == SECRETS else "spec"
-            if not _covers(there.get(part, {}), body[part]):
-                return f"left as it is: {body['kind']} {meta['name']} is there with another {part}"
-    return outcome
-
-
-def _covers(there: Any, wanted: Any) -> bool:
-    """Whether all that is wanted is there; the API server adds defaults."""
-    if isinstance(wanted, Mapping):
-        return isinstance(there, Mapping) and all(_covers(there.get(key), value) for key, value in wanted.items())
-    return bool(there == wanted)

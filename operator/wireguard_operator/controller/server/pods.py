@@ -10,6 +10,7 @@ from ...api.data_plane import DataPlaneType
 from ...api.reasons import Reason
 from ...api.server import WireGuardServer
 from ...domain import reach, server_pods, succession
+from ...domain.comparison import covers
 from ...domain.conditions import Problem
 from ...domain.secrets import SERVER_LABEL, belongs_to
 from ...domain.succession import Seat
@@ -80,7 +81,7 @@ class Pods:
 
     async def _ensure(self, server: WireGuardServer, kind: ResourceType, wanted: Object) -> Problem | None:
         have = self._find(kind, wanted)
-        if have is not None and server_pods.covers(have, wanted):
+        if have is not None and covers(have, wanted):
             return None
         namespace, name = server.metadata.namespace, wanted["metadata"]["name"]
         try:

@@ -1,19 +1,16 @@
 """Which objects stand for a device that was found, and what is said of that which changes."""
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from wireguard_operator.api.peer import WireGuardPeer
 from wireguard_operator.api.server import WireGuardServer
 from wireguard_operator.cli.cluster import CommandError
-from wireguard_operator.cli.importing import command
 from wireguard_operator.cli.importing.found import Device, Peer
 from wireguard_operator.cli.importing.manifests import Target, plan
-from wireguard_operator.domain.keys import Hidden, generate_pair, generate_preshared
+from wireguard_operator.domain import secrets
+from wireguard_operator.domain.keys import generate_pair, generate_preshared
 
 SERVER = generate_pair()
 TARGET = Target(
@@ -45,7 +42,7 @@ def test_the_objects_are_what_the_kinds_read_and_keep_key_port_and_mtu() -> None
     found = plan(device(peer("10.8.0.2/32", name="alice"), mtu=1380), TARGET)
     secret, alice, berlin = found.objects
     assert not found.remarks
-    assert secret["stringData"] == {"privateKey": SERVER.private.reveal()}
+    assert secrets.read(secret, "privateKey") == SERVER.private.reveal()
     server = WireGuardServer.model_validate(berlin).spec
     assert (server.listen_port, server.mtu, server.networks) == (51820, 1380, ("10.8.0.0/24",))
     assert (
@@ -92,6 +89,12 @@ def test_names_are_unique_fit_objects_and_are_the_same_at_the_next_run() -> None
     assert again == names
 
 
+def test_a_peer_of_the_server_s_name_has_a_secret_of_its_own() -> None:
+    key = generate_preshared()
+    found = plan(device(peer("10.8.0.2/32", name="Berlin", preshared_key=key)), TARGET).objects
+    assert [body["metadata"]["name"] for body in found] == ["berlin-import", "berlin-2-import", "berlin-2", "berlin"]
+
+
 def test_what_changes_for_all_is_told() -> None:
     remarks = plan(device(addresses=("10.8.0.254/24",), mtu=1200, ignored=("postup",)), TARGET).remarks
     assert [word in text for word, text in zip(("postup", "10.8.0.1/24", "1420"), remarks, strict=True)] == [True] * 3
@@ -103,40 +106,3 @@ def test_a_device_without_one_network_a_family_needs_the_option(addresses: tuple
         plan(device(addresses=addresses), TARGET)
     chosen = Target("berlin", "isp", "vpn.example.net", ("10.8.0.0/16",))
     assert plan(device(addresses=addresses), chosen).objects[-1]["spec"]["networks"] == ["10.8.0.0/16"]
-
-
-CONFIG = f"[Interface]\nAddress = 10.8.0.1/24\nListenPort = 51820\nPrivateKey = {SERVER.private.reveal()}\n"
-
-
-def run(file: Path, *options: str) -> int:
-    parser = argparse.ArgumentParser()
-    command.add_import(parser)
-    base = ["wg-quick", str(file), "--server", "berlin", "--endpoint", "vpn.example.net", "--dial"]
-    args = parser.parse_args([*base, *options])
-    code: int = args.run(args)
-    return code
-
-
-def test_without_apply_objects_are_printed_for_a_file_of_ones_own(tmp_path: Path, capsys: Any) -> None:
-    (tmp_path / "wg0.conf").write_text(CONFIG)
-    assert run(tmp_path / "wg0.conf", "-o", str(tmp_path / "out.yaml")) == 0
-    assert (tmp_path / "out.yaml").stat().st_mode & 0o777 == 0o600
-    secret, server = yaml.safe_load_all((tmp_path / "out.yaml").read_text())
-    assert Hidden(secret["stringData"]["privateKey"]) == SERVER.private
-    assert server["spec"]["dataPlane"] == {"type": "Host", "host": {"dial": True}}
-    said = capsys.readouterr()
-    assert "nothing was changed" in said.err and SERVER.private.reveal() not in said.err + said.out
-
-
-def test_keys_do_not_go_to_a_terminal(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "wg0.conf").write_text(CONFIG)
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    assert run(tmp_path / "wg0.conf") == 1
-    said = capsys.readouterr()
-    assert "add -o FILE" in said.err and not said.out
-
-
-def test_a_network_that_is_none_is_told(tmp_path: Path, capsys: Any) -> None:
-    (tmp_path / "wg0.conf").write_text(CONFIG)
-    assert run(tmp_path / "wg0.conf", "--network", "10.8.0.5/24") == 1
-    assert "--network 10.8.0.5/24: 10.8.0.5/24 has host bits set" in capsys.readouterr().err

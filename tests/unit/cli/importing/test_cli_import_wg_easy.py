@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from import_cluster import Cluster
 
 from tests.doubles.https import Site, served_by_thread
 from tests.doubles.wg_easy import WGEasyDouble
@@ -67,8 +68,10 @@ def test_by_itself_it_makes_nothing_and_shows_no_key(
     assert found["Secret/berlin-imported-key"]["data"] == {"privateKey": "<hidden>"}
     secrets = {*hidden(double), *(base64.b64encode(one.encode()).decode() for one in hidden(double))}
     assert not [one for one in secrets if one in said.out + said.err]
-    assert "# peer n-code: not carried over: preUp, firewallIps" in said.out
-    assert "Nothing was made" in said.out and not double.writes
+    assert "note: peer n-code: not carried over: preUp, firewallIps\n" in said.err
+    assert (
+        "1 server, 3 peers, 4 Secrets; nothing was made in the cluster: add --apply" in said.err and not double.writes
+    )
 
 
 def test_the_file_has_keys_addresses_and_settings_and_nobody_else_may_read_it(
@@ -99,6 +102,31 @@ def test_the_file_has_keys_addresses_and_settings_and_nobody_else_may_read_it(
     assert second.routes == ("192.168.77.0/24",) and not second.enabled
     assert second.client.dns is None and second.client.mtu == 1300  # the same DNS as the server's is left out
     assert third.expires_at is not None and third.expires_at.year == 2099
+
+
+def test_what_is_applied_is_there_already_the_second_time_and_a_difference_is_told(
+    easy: tuple[WGEasyDouble, list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    double, command = easy
+    cluster = Cluster()
+    cluster.serve(monkeypatch)
+    apply = [*command, *key_file(tmp_path), "--apply"]
+    assert main(apply) == 0
+    assert "\nmade 1 server, 3 peers, 4 Secrets; there already: 0\n" in capsys.readouterr().err
+    assert list(cluster.objects)[-1] == ("WireGuardServer", "berlin")
+    double.named("Alice's phone")["preSharedKey"] = generate_pair().public
+    assert main(apply) == 1
+    said = capsys.readouterr()
+    assert not said.out and said.err.splitlines()[1:] == [
+        "left as it is: Secret alice-s-phone-imported-keys is there with another data.presharedKey",
+        "made 0 servers, 0 peers, 0 Secrets; there already: 7",
+        "error: not there as it should be: 1 of 8 objects; correct what is said above and try again",
+    ]
+    secrets = {*hidden(double), *(base64.b64encode(one.encode()).decode() for one in hidden(double))}
+    assert not [one for one in secrets if one in said.err]
 
 
 def test_without_the_server_s_key_it_says_where_that_is(
