@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from .. import __version__
-from ..domain.device import Delta, DesiredState, DevicePeer, Interface
+from ..domain.device import Delta, DesiredState, DevicePeer, Interface, inverse
 from .admission import Admission, interface_problem
 from .boot import read as read_boot
 from .counters import ChangeLog, counters_of
@@ -133,7 +133,7 @@ class Service:
             if self._state is None or self.applied() != request.base:
                 raise ConflictError
             delta = Delta(request.interface, request.upsert, request.remove)
-            undo = _inverse(self._state, delta)
+            undo = inverse(self._state, delta)
             # From here on whoever asks is told that the device is not there yet.
             self._current = False
             self._state.apply(delta)
@@ -430,14 +430,4 @@ def _same(peer: DevicePeer, found: DumpedPeer | None) -> bool:
         found is not None
         and peer.preshared_key == found.preshared_key
         and (peer.allowed_ips == found.allowed_ips or set(peer.allowed_ips) == set(found.allowed_ips))
-    )
-
-
-def _inverse(state: DesiredState, delta: Delta) -> Delta:
-    """The delta that takes ``delta`` back; to be made before it is applied."""
-    touched = dict.fromkeys((*delta.remove, *(peer.public_key for peer in delta.upsert)))
-    return Delta(
-        state.interface if delta.interface is not None else None,
-        tuple(state.peers[key] for key in touched if key in state.peers),
-        tuple(key for key in touched if key not in state.peers),
     )
