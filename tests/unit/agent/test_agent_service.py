@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from fake_device import INTERFACE, FakeDevice, peer
 
+from wireguard_operator.agent import counters as counters_module
 from wireguard_operator.agent import service as service_module
 from wireguard_operator.agent.device import Device, DeviceDump, DeviceError, DumpedPeer
 from wireguard_operator.agent.protocol import Applied, DeltaRequest, Snapshot
@@ -318,7 +319,7 @@ async def test_a_peer_that_is_removed_between_two_pages_is_not_on_the_next_one(
     device: FakeDevice, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its last counters were in the answer to the removal: they would be counted twice."""
-    monkeypatch.setattr(service_module, "PAGE_PEERS", 1)
+    monkeypatch.setattr(counters_module, "PAGE_PEERS", 1)
     ack = await service.snapshot(Snapshot(1, INTERFACE, (peer(2), peer(3), peer(4))))
     for number in (2, 3, 4):
         device.count(peer(number).public_key, 100)
