@@ -8,10 +8,11 @@ somebody reads page by page comes again on a later page.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterable, Mapping
 
-from .device import DumpedPeer
-from .protocol import PeerCounters
+from .device import DeviceDump, DumpedPeer
+from .protocol import PAGE_PEERS, CountersPage, PeerCounters
 
 
 def counters_of(peer: DumpedPeer) -> PeerCounters:
@@ -62,3 +63,44 @@ class ChangeLog:
         page = changed[::-1][:most]
         reached = page[-1][0] if page else max(known, 0)
         return f"{self._epoch}.{reached}", tuple(counters_of(peer) for _, peer in page), len(changed) > most
+
+
+class Counters:
+    """The counters of one device, whichever of its lives they belong to: in each of them they start from zero."""
+
+    def __init__(self) -> None:
+        self._changes = ChangeLog()
+        self._device = ""
+        """The life of the device that the change log is about."""
+        self._restarts = 0
+        """How often all peers were put on the device anew, each time with counters from zero."""
+
+    @property
+    def are_known(self) -> bool:
+        """Whether a device has been looked at."""
+        return bool(self._device)
+
+    def observe(self, dump: DeviceDump) -> None:
+        """Take in a dump."""
+        if dump.device != self._device:
+            # The counters of another life are other counters, though they may be equal.
+            self._changes, self._device = ChangeLog(), dump.device
+        self._changes.observe(dump.peers)
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """See ``ChangeLog.forget``."""
+        self._changes.forget(keys)
+
+    def start_over(self) -> None:
+        """All peers go off the device, and come back with counters from zero."""
+        self._restarts += 1
+        self._changes = ChangeLog()
+
+    def life(self, device: str) -> str:
+        """Where counters start from zero without a new device, the life gets another name all the same."""
+        return f"{device}/{self._restarts}" if device and self._restarts else device
+
+    def page(self, cursor: str | None) -> CountersPage:
+        """The peers that changed after ``cursor``, as many as a page holds."""
+        next_cursor, peers, is_more = self._changes.since(cursor, PAGE_PEERS)
+        return CountersPage(self.life(self._device), next_cursor, peers, time.time(), is_more)

@@ -115,6 +115,16 @@ def difference(have: DesiredState | None, want: DesiredState) -> Delta:
     )
 
 
+def inverse(state: DesiredState, delta: Delta) -> Delta:
+    """The delta that takes ``delta`` back; to be made before it is applied."""
+    touched = dict.fromkeys((*delta.remove, *(peer.public_key for peer in delta.upsert)))
+    return Delta(
+        state.interface if delta.interface is not None else None,
+        tuple(state.peers[key] for key in touched if key in state.peers),
+        tuple(key for key in touched if key not in state.peers),
+    )
+
+
 def _peer_hash(peer: DevicePeer) -> int:
     # Not said when there is none, for the same reason as with the interface.
     policy = ("policy", *words(peer.policy)) if peer.policy is not None else ()

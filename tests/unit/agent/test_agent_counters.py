@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from wireguard_operator.agent.counters import ChangeLog
-from wireguard_operator.agent.device import DumpedPeer
+from wireguard_operator.agent.counters import ChangeLog, Counters
+from wireguard_operator.agent.device import DeviceDump, DumpedPeer
 
 ONE, TWO = DumpedPeer("one"), DumpedPeer("two", rx_bytes=5, endpoint="192.0.2.1:9")
 
@@ -94,3 +94,25 @@ def test_what_changes_between_two_pages_is_told_again_and_nothing_is_missed() ->
     assert not more
     assert {again: 7}.items() <= {peer.public_key: peer.rx_bytes for peer in third}.items()
     assert len({peer.public_key for peer in (*first, *second, *third)}) == 25
+
+
+def test_the_same_counters_of_another_life_are_others() -> None:
+    counters, peers = Counters(), {"one": ONE}
+    assert not counters.are_known
+    counters.observe(DeviceDump("life 1", None, 51820, peers))
+    assert counters.are_known
+    page = counters.page(None)
+    assert page.device == "life 1"
+    assert counters.page(page.cursor).peers == ()
+    counters.observe(DeviceDump("life 2", None, 51820, peers))
+    page = counters.page(page.cursor)
+    assert (page.device, len(page.peers)) == ("life 2", 1)
+
+
+def test_peers_that_are_put_on_anew_have_another_life_on_the_same_device() -> None:
+    counters = Counters()
+    counters.observe(DeviceDump("life 1", None, 51820, {"one": ONE}))
+    counters.start_over()
+    assert (counters.life("life 1"), counters.life("")) == ("life 1/1", "")
+    page = counters.page(None)
+    assert (page.device, page.peers) == ("life 1/1", ())
