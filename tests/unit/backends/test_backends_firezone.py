@@ -11,7 +11,7 @@ import pytest
 from tests.unit.backends.places import FirezoneLegacyPlace, FirezonePlace
 from tests.unit.controller.world import NAMESPACE, World, until
 from wireguard_operator.api.base import Key
-from wireguard_operator.backends import steward
+from wireguard_operator.backends import connection, holds
 from wireguard_operator.controller.settings import Settings
 from wireguard_operator.domain.keys import generate_pair
 from wireguard_operator.kube.resources import PEERS, SECRETS, SERVERS
@@ -21,10 +21,10 @@ SECONDS = 20.0
 
 @pytest.fixture(autouse=True)
 def hasty(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steward, "PAUSE_FIRST", 0.05)
-    monkeypatch.setattr(steward, "PAUSE_LAST", 0.1)
-    monkeypatch.setattr(steward, "HOLD_SECONDS", 0.3)
-    monkeypatch.setattr(steward, "IDENTIFY_SECONDS", 0.1)
+    monkeypatch.setattr(connection, "PAUSE_FIRST", 0.05)
+    monkeypatch.setattr(connection, "PAUSE_LAST", 0.1)
+    monkeypatch.setattr(holds, "HOLD_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "IDENTIFY_SECONDS", 0.1)
     world.settings = Settings(stats_interval=0.1, traffic_interval=0, cool_down=0.2)
 
 

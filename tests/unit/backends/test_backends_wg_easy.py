@@ -13,7 +13,7 @@ from tests.doubles.wg_easy import WGEasyDouble
 from tests.unit.backends.places import LOGIN, foreign_server, log_in_with
 from tests.unit.controller.world import NAMESPACE, World, until
 from wireguard_operator.api.base import Key
-from wireguard_operator.backends import steward, web
+from wireguard_operator.backends import connection, holds, web, writer
 from wireguard_operator.controller.server import foreign
 from wireguard_operator.controller.settings import Settings
 from wireguard_operator.kube.resources import PEERS, SECRETS, SERVERS
@@ -64,11 +64,11 @@ class Scene:
 
 @pytest.fixture
 async def scene(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
-    monkeypatch.setattr(steward, "PAUSE_FIRST", 0.05)
-    monkeypatch.setattr(steward, "PAUSE_LAST", 0.1)
-    monkeypatch.setattr(steward, "HOLD_SECONDS", 0.3)
-    monkeypatch.setattr(steward, "SETTLE_SECONDS", 0.5)
-    monkeypatch.setattr(steward, "IDENTIFY_SECONDS", 0.1)
+    monkeypatch.setattr(connection, "PAUSE_FIRST", 0.05)
+    monkeypatch.setattr(connection, "PAUSE_LAST", 0.1)
+    monkeypatch.setattr(holds, "HOLD_SECONDS", 0.3)
+    monkeypatch.setattr(writer, "SETTLE_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "IDENTIFY_SECONDS", 0.1)
     world.settings = Settings(stats_interval=0.1, traffic_interval=0, cool_down=0.2)
     double, site = WGEasyDouble(), Site()
     async with served(double.app(), site) as url:
@@ -409,7 +409,7 @@ async def test_a_mistake_of_ours_ends_the_work_on_a_system_for_a_moment_only(
         raise ZeroDivisionError
 
     with monkeypatch.context() as context:
-        context.setattr(steward.Steward, "_look", fail)
+        context.setattr(writer.Writer, "look", fail)
         await until(lambda: scene.world.reason("berlin", kind=SERVERS) == "SystemFailed", SECONDS)
     await until(lambda: scene.world.reason("berlin", kind=SERVERS) == "Ready", SECONDS)
 
@@ -420,8 +420,8 @@ async def test_a_server_that_names_another_address_of_its_system_goes_on_there(
     await scene.begin("alice")
     plane = scene.world.kube.objects[SERVERS, Key(NAMESPACE, "berlin")]["spec"]["dataPlane"]
     async with served(scene.double.app(), scene.site) as url:
-        monkeypatch.setattr(steward, "PAUSE_LAST", 3600.0)
-        monkeypatch.setattr(steward, "PAUSE_FIRST", 3600.0)
+        monkeypatch.setattr(connection, "PAUSE_LAST", 3600.0)
+        monkeypatch.setattr(connection, "PAUSE_FIRST", 3600.0)
         nowhere = {**plane, "wgEasy": {"url": "https://127.0.0.1:1"}}
         await scene.world.patch(SERVERS, "berlin", dataPlane=nowhere)
         await until(lambda: scene.world.reason("berlin", kind=SERVERS) == "SystemUnreachable", SECONDS)

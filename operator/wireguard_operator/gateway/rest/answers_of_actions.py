@@ -6,17 +6,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
-
 from ..errors import Detail
-from .answers import PeerAnswer, ServerAnswer
+from .answers import Answer
+from .peer_answers import PeerAnswer
+from .server_answers import ServerAnswer
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-
-class ServerList(_Answer):
+class ServerList(Answer):
     """A page of servers."""
 
     servers: list[ServerAnswer]
@@ -29,7 +25,7 @@ class ServerList(_Answer):
     """As asked."""
 
 
-class PeerList(_Answer):
+class PeerList(Answer):
     """A page of peers."""
 
     peers: list[PeerAnswer]
@@ -42,7 +38,7 @@ class PeerList(_Answer):
     """As asked."""
 
 
-class Health(_Answer):
+class Health(Answer):
     """Whether a server does what it should."""
 
     server_id: UUID
@@ -77,7 +73,7 @@ class Health(_Answer):
     """When this was so."""
 
 
-class ServerStatistics(_Answer):
+class ServerStatistics(Answer):
     """Counts of a server."""
 
     server_id: UUID
@@ -98,7 +94,7 @@ class ServerStatistics(_Answer):
     """Sent to its peers."""
 
 
-class Configuration(_Answer):
+class Configuration(Answer):
     """A peer's configuration."""
 
     peer_id: UUID
@@ -119,7 +115,7 @@ class Configuration(_Answer):
     """When the peer was made."""
 
 
-class QRCode(_Answer):
+class QRCode(Answer):
     """A peer's configuration for a phone's camera."""
 
     peer_id: UUID
@@ -132,7 +128,7 @@ class QRCode(_Answer):
     """When the peer was made."""
 
 
-class BulkError(_Answer):
+class BulkError(Answer):
     """Why a row did not become a peer."""
 
     index: int
@@ -145,7 +141,7 @@ class BulkError(_Answer):
     """A sentence."""
 
 
-class BulkAnswer(_Answer):
+class BulkAnswer(Answer):
     """What became of many."""
 
     created: int
@@ -158,7 +154,7 @@ class BulkAnswer(_Answer):
     """One for each that was not."""
 
 
-class Provisioned(_Answer):
+class Provisioned(Answer):
     """A service that was set up."""
 
     server: ServerAnswer | None
@@ -171,7 +167,7 @@ class Provisioned(_Answer):
     """A sentence."""
 
 
-class StatsAnswer(_Answer):
+class StatsAnswer(Answer):
     """How fresh the counters of a server are."""
 
     server_id: UUID
@@ -182,7 +178,7 @@ class StatsAnswer(_Answer):
     """When the counters were last read."""
 
 
-class Dashboard(_Answer):
+class Dashboard(Answer):
     """All of a tenant in a few figures."""
 
     servers: dict[str, Any]

@@ -16,10 +16,11 @@ from ..auth.caller import Caller
 from ..cache.identity import new_id
 from ..context import Context
 from ..errors import UNAVAILABLE, Refusal, sentence_of
-from .answers import peer_answer, respond, stamp
+from .answers import respond, stamp
 from .answers_of_actions import BulkAnswer, refusals
 from .creation import Made, create, settle
 from .lookup import find_server
+from .peer_answers import peer_answer
 from .peer_requests import BulkCreate, PeerCreate
 from .peers import Creator
 

@@ -15,9 +15,10 @@ from ..auth.caller import Caller
 from ..cache.records import PeerRecord
 from ..context import Context
 from ..errors import Refusal
-from .answers import PeerAnswer, peer_answer, respond, stamp
+from .answers import respond, stamp
 from .answers_of_actions import refusals
 from .lookup import find_peer
+from .peer_answers import PeerAnswer, peer_answer
 from .peer_changes import change, change_locks, with_lock, without_lock
 from .peer_requests import ResumeRequest, SuspendRequest
 from .peers import Changer

@@ -14,12 +14,13 @@ from ..auth.caller import Caller
 from ..cache.identity import new_id
 from ..cache.records import PeerRecord
 from ..context import Context
-from .answers import CreatedPeer, PeerAnswer, peer_answer, respond, stamp
+from .answers import respond, stamp
 from .answers_of_actions import PeerList, refusals
 from .configs import keys_for
 from .creation import create, settle
 from .lookup import find_peer, find_server
 from .pages import Paged
+from .peer_answers import CreatedPeer, PeerAnswer, peer_answer
 from .peer_changes import change
 from .peer_requests import PeerCreate, PeerStatus, PeerUpdate
 from .servers import delete_object

@@ -17,14 +17,16 @@ from ..cache.identity import new_id
 from ..cache.records import PeerRecord
 from ..context import Context
 from ..errors import Refusal
-from .answers import peer_answer, respond, server_answer, stamp
+from .answers import respond, stamp
 from .answers_of_actions import Provisioned, refusals
 from .configs import reveal
 from .creation import create, settle
 from .lookup import find_server, require
 from .names import object_name
+from .peer_answers import peer_answer
 from .peer_requests import Provision
 from .peers import Creator
+from .server_answers import server_answer
 
 
 def router(context: Context) -> APIRouter:

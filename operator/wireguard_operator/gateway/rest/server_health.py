@@ -14,10 +14,11 @@ from starlette.responses import Response
 
 from ..cache.records import ServerRecord
 from ..context import Context
-from .answers import respond, server_answer, stamp
+from .answers import respond, stamp
 from .answers_of_actions import Health, ServerStatistics, StatsAnswer, refusals
 from .lookup import find_server
 from .peer_requests import StatsSync
+from .server_answers import server_answer
 from .server_requests import ServerStatus
 from .servers import Reader
 from .statuses import server_status

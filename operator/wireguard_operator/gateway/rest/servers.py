@@ -19,11 +19,12 @@ from ..cache.identity import new_id
 from ..cache.records import ServerRecord
 from ..context import Context
 from ..errors import Refusal
-from .answers import ServerAnswer, respond, server_answer
+from .answers import respond
 from .answers_of_actions import ServerList, refusals
 from .lookup import find_server, require
 from .pages import Paged
 from .sentences import in_words_of_the_contract
+from .server_answers import ServerAnswer, server_answer
 from .server_requests import ServerCreate, ServerStatus, ServerUpdate
 from .statuses import server_status
 

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from wireguard_operator.gateway.cache.records import METADATA
 from wireguard_operator.gateway.cache.store import Store
 from wireguard_operator.gateway.metrics import Metrics
-from wireguard_operator.gateway.rest.answers import PeerAnswer, ServerAnswer, peer_answer, server_answer, tenant_id
+from wireguard_operator.gateway.rest.answers import tenant_id
 from wireguard_operator.gateway.rest.names import object_name
+from wireguard_operator.gateway.rest.peer_answers import PeerAnswer, peer_answer
 from wireguard_operator.gateway.rest.sentences import in_words_of_the_contract
+from wireguard_operator.gateway.rest.server_answers import ServerAnswer, server_answer
 from wireguard_operator.gateway.rest.server_health import health_of
 from wireguard_operator.gateway.rest.server_requests import parse_endpoint, parse_network
 
