@@ -46,13 +46,13 @@ class Accounts:
         self._spared[key] = now + SPARE_SECONDS
 
     def end_sparing(self, key: str) -> None:
-        """The account, which was spared until now, is not about to be wanted."""
-        del self._spared[key]
+        """The account is not about to be wanted."""
+        self._spared.pop(key, None)
 
     def withhold(self, uid: str) -> None:
         """None of the peer's accounts is about to be wanted."""
         for account in [account for account in self.there.values() if account.uid == uid]:
-            self._spared.pop(account.key, None)
+            self.end_sparing(account.key)
 
     def discard(self, uids: Set[str]) -> None:
         """No account is to be left of these peers."""

@@ -34,10 +34,6 @@ class Hold:
         """Whether it was tried often enough."""
         return self.tries >= TRIES
 
-    def begin(self, now: float) -> None:
-        """Leave the account alone; afterwards it is tried as if it had never resisted."""
-        self.until, self.tries = now + HOLD_SECONDS, 0
-
 
 class Holds:
     """The accounts of one system that were written to and are not as they should be."""
@@ -48,6 +44,14 @@ class Holds:
     def of(self, key: str) -> Hold:
         """The account's, from its first write on."""
         return self._holds.setdefault(key, Hold())
+
+    def begin(self, key: str, hold: Hold, now: float) -> None:
+        """Leave the account alone; afterwards it is tried as if it had never resisted.
+
+        ``hold``: the account's when it was written to; it may have been renewed meanwhile.
+        """
+        hold.until, hold.tries = now + HOLD_SECONDS, 0
+        self._holds[key] = hold
 
     def end(self, key: str) -> None:
         """The account is as it should be."""

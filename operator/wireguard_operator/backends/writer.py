@@ -79,7 +79,7 @@ class Writer:
             self._holds.end(step.key)
         elif hold.is_exhausted:
             logger.warning("server %s: an account is left alone for a while: %s", self._server, hold.message)
-            hold.begin(time.monotonic())
+            self._holds.begin(step.key, hold, time.monotonic())
 
     async def _send(self, system: ForeignSystem, site: Site, step: Step) -> None:
         account = step.account

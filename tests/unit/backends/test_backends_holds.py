@@ -12,7 +12,7 @@ def resisting(holds: Holds, key: str, now: float) -> None:
         assert not hold.is_exhausted
         hold.attempt("does nothing")
     assert hold.is_exhausted
-    hold.begin(now)
+    holds.begin(key, hold, now)
 
 
 def test_an_account_that_resists_is_left_alone_for_a_while_and_then_tried_as_often_again() -> None:
@@ -40,6 +40,15 @@ def test_when_something_else_is_wanted_tries_count_anew_but_who_is_left_alone_st
     assert holds.held(101.0) == {"a": "does nothing"} and holds.of("b").tries == 0
     holds.renew(100.0 + LATER)
     assert holds.of("a").message == ""
+
+
+def test_an_account_is_left_alone_though_something_else_was_wanted_while_it_was_written_to() -> None:
+    holds = Holds()
+    hold = holds.of("a")
+    holds.renew(100.0)
+    hold.refuse("is full")
+    holds.begin("a", hold, 101.0)
+    assert holds.held(102.0) == {"a": "is full"}
 
 
 def test_the_first_that_may_be_tried_again_says_when_there_is_something_to_do() -> None:
