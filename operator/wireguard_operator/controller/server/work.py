@@ -25,7 +25,6 @@ from ...domain.conditions import Problem
 from ...domain.lifecycle import Situation, Verdict, judge
 from ...domain.restriction import policy_of
 from ...domain.secrets import peer_secret_name
-from ...kube.errors import KubeError
 from ...kube.resources import PEERS
 from ..agents.client import AgentClient, AgentError
 from ..agents.link import DeviceLink
@@ -102,10 +101,8 @@ class ServerWork:
         self._provisioner = Provisioner(services, self._foreign)
         most = FOREIGN_BATCH if self._foreign is not None else None
         self._intake = Intake(self._provisioner, services.clock, self._is_known, wake, most)
-        self._orphans = Orphans(services.client, key)
+        self._orphans = Orphans(services.client, key, self._provisioner.addresses, self._intake.is_idle, self._known)
         self._deletion = Deletion(services.client, services.cache)
-        self._searched: set[str] = set()
-        """Who was known when the address blocks were searched in this turn."""
         self._releasing: set[str] = set()
         """UIDs whose addresses are free as soon as the device does not know them any more."""
 
@@ -160,14 +157,12 @@ class ServerWork:
             await self._push(server)
         facts = server.facts
         own = own or self._ready is None or facts.network_problem is not None or facts.pod_problem is not None
-        own = own or self._may_search()
+        own = own or self._orphans.may_search()
         concerned = await self._serve(server) if own else set[Key]()
         self._keeps = await self._deletion.keeps(server, self._provisioner.addresses.held_by)
         self._judge(concerned if self._complete else dirty | concerned, server)
-        if self._searched and not self._searched <= self._known():
-            self._orphans.due = True  # somebody went during the search, and had not been looked at yet
+        if self._orphans.look_back():
             self._wake()
-        self._searched = set()
         dirty |= concerned
         well = await self._provide(server, dirty)
         if self._keeps:
@@ -256,7 +251,7 @@ class ServerWork:
         changed = seen != self._seen
         if changed:
             await self._intake.stop()  # what it builds on is about to change
-        reread = await self._read_blocks(server)
+        reread = await self._orphans.read(server)
         refused = server.facts.network_problem is not None
         if changed or reread or (refused and self._intake.is_idle()):
             self._provisioner.open(server)
@@ -268,8 +263,7 @@ class ServerWork:
             self._link.set_interface(ready.interface)
         members = self._cache.peers_of(self._key)
         if reread:
-            self._searched = self._known()
-            self._releasing |= await self._orphans.find(store, self._searched)
+            self._releasing |= await self._orphans.find()
         everybody = changed or ready != self._ready
         if ready != self._ready:
             await self._intake.stop()
@@ -278,25 +272,6 @@ class ServerWork:
             return set(members)
         # Blocks that were lost are written anew from what the statuses say.
         return {key for key in members if reread and not store.holds(self._cache.peers[key].uid)}
-
-    async def _read_blocks(self, server: ServerRecord) -> bool:
-        """Read the address blocks where that is due; whether they were."""
-        store = self._provisioner.addresses
-        if store.is_loaded and not self._may_search():
-            return False
-        try:
-            await store.load(server.server)
-        except KubeError as error:
-            if not store.is_loaded:
-                raise
-            # Peers have to be cut with the API server away, too.
-            logger.info("server %s: the search for orphaned addresses is put off: %s", self._key, error)
-            return False
-        return True
-
-    def _may_search(self) -> bool:
-        """Whether the blocks are to be read again, and nobody is just being given addresses of them."""
-        return self._orphans.due and self._intake.is_idle()
 
     def _known(self) -> set[str]:
         """UIDs of the server's peers, and of those that have gone and are dealt with."""
@@ -356,7 +331,7 @@ class ServerWork:
             dirty.update(record.key for record in finished.records)
             all_done = not finished.outcome.failed
         self._intake.start(server, self._ready, leaving)
-        if finished is not None and self._may_search():
+        if finished is not None and self._orphans.may_search():
             self._wake()
         if not self._complete and not self._intake.has_known():
             self._complete = True
