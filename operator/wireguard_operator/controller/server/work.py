@@ -8,33 +8,29 @@ cut waits for one exchange with the agent at most, however many others are just 
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Set
 from functools import partial
 from typing import Protocol
 
-from ...agent.protocol import Ack
 from ...api.base import Key
 from ...api.reasons import Reason
 from ...api.server import WireGuardServer
-from ...domain import events, usage
 from ...domain.capabilities import System
 from ...domain.claims import Claims
 from ...domain.conditions import Problem
 from ...domain.lifecycle import Situation, Verdict, judge
 from ...domain.restriction import policy_of
 from ...domain.secrets import peer_secret_name
-from ...kube.resources import PEERS
 from ..agents.client import AgentClient, AgentError
 from ..agents.link import DeviceLink
-from ..metrics.process import Change
 from ..services import Services
 from ..watch.records import PeerRecord, ServerRecord
 from .boot import BootSecrets
 from .carrier import Carrier
 from .deadlines import Deadlines
 from .deletion import Deletion
+from .delivery import Delivery
 from .foreign import ForeignServer
 from .identity import Identity, Ready
 from .intake import Finished, Intake
@@ -42,8 +38,6 @@ from .orphans import Orphans
 from .provisioner import Provisioner
 from .roster import Roster
 from .statistics import Statistics
-
-logger = logging.getLogger(__name__)
 
 
 class Mark(Protocol):
@@ -80,13 +74,10 @@ class ServerWork:
         self._cache = services.cache
         self._deadlines = deadlines
         self._mark = mark
-        self._told = told
         self._wake = wake
         self._served: WireGuardServer | None = None
         self._seen: tuple[object, ...] = ()
         self._ready: Ready | None = None
-        self._complete = False
-        """Whether all who may be on the device have been looked at once; before that, a push would cut some of them."""
         self._keeps = True
         """Whether the server goes on to exist."""
         members: dict[Key, PeerRecord] = {}
@@ -101,6 +92,7 @@ class ServerWork:
         self._provisioner = Provisioner(services, self._foreign)
         most = FOREIGN_BATCH if self._foreign is not None else None
         self._intake = Intake(self._provisioner, services.clock, self._is_known, wake, most)
+        self._delivery = Delivery(services, self._link, self._carrier, self._roster, self._intake, told)
         self._orphans = Orphans(services.client, key, self._provisioner.addresses, self._intake.is_idle, self._known)
         self._deletion = Deletion(services.client, services.cache)
         self._releasing: set[str] = set()
@@ -112,7 +104,7 @@ class ServerWork:
 
     def has_looked(self) -> bool:
         """Whether all who may be on the device have been looked at, or the server is in no state to do so."""
-        return self._complete or self._ready is None
+        return self._delivery.is_open or self._ready is None
 
     def is_rotating(self) -> bool:
         """Whether a peer's new key waits to be used."""
@@ -151,16 +143,16 @@ class ServerWork:
             dirty |= {key for void in self._foreign.void_keys() if (key := self._claims.holder(void)) is not None}
         if ROOM in dirty:
             self._has_room(server)
-        if self._complete:
+        if self._delivery.is_open:
             # Cuts wait for nothing, not even for the API server.
             self._judge(dirty, server)
-            await self._push(server)
+            await self._delivery.push(server)
         facts = server.facts
         own = own or self._ready is None or facts.network_problem is not None or facts.pod_problem is not None
         own = own or self._orphans.may_search()
         concerned = await self._serve(server) if own else set[Key]()
         self._keeps = await self._deletion.keeps(server, self._provisioner.addresses.held_by)
-        self._judge(concerned if self._complete else dirty | concerned, server)
+        self._judge(concerned if self._delivery.is_open else dirty | concerned, server)
         if self._orphans.look_back():
             self._wake()
         dirty |= concerned
@@ -172,9 +164,7 @@ class ServerWork:
             await self.take_leave()
         await self._deletion.settle(server, keeps=self._keeps)
         if self.is_settled():
-            # What changed nothing on the device needs no measuring.
-            for key in [key for key, since in self._told.items() if since <= began and not self._intake.has(key)]:
-                del self._told[key]
+            self._delivery.forget_told(began)
         return well
 
     async def close(self) -> None:
@@ -186,20 +176,9 @@ class ServerWork:
         """The server is gone: take its peers off the device, as far as the agent can still be reached."""
         await self._intake.stop()
         if self._foreign is not None:
-            self._foreign.leave(frozenset(self._known() if self._complete else ()))
-            return
-        if self._served is None or not self._complete:
-            return
-        for record in self._roster.members():
-            # Who went in the last moment has not been looked at, and its last usage not been told.
-            if self._cache.peers.get(record.key) is not record:
-                self._roster.part_with(record)
-        self._link.clear()
-        try:
-            ack = await self._link.push(self._carrier.agent(self._served))
-            self._take_word(ack)
-        except AgentError as error:
-            logger.warning("server %s is gone, but its tunnels stay until its agent is stopped: %s", self._key, error)
+            self._foreign.leave(frozenset(self._known() if self._delivery.is_open else ()))
+        elif self._served is not None and self._delivery.is_open:
+            await self._delivery.clear(self._served)
 
     async def read_counters(self, server: ServerRecord) -> bool:
         """Take the agent's counters in; whether it still holds what it should. Raises AgentError."""
@@ -214,7 +193,7 @@ class ServerWork:
 
     async def look_after_pods(self, server: ServerRecord) -> bool:
         """See to it that one of several pods serves; whether to look again at once. Raises KubeError, AgentError."""
-        return await self._carrier.look_after_pods(server.server, complete=self._complete)
+        return await self._carrier.look_after_pods(server.server, complete=self._delivery.is_open)
 
     async def _read_last(self, agent: AgentClient) -> None:
         """Take in what a device has counted that serves no longer. Raises AgentError."""
@@ -230,15 +209,11 @@ class ServerWork:
 
     def agent_failed(self, server: ServerRecord, error: AgentError) -> None:
         """The agent did not do what it was asked."""
-        problem = self._carrier.problem(server.server, error)
-        if server.facts.program_problem != problem:
-            logger.warning("server %s: %s", self._key, error)
-        server.facts.program_problem = problem
-        self._roster.trouble(problem)
+        self._delivery.failed(server, error)
 
     def report(self, server: ServerRecord) -> None:
         """Have the server's status written, unless it is too early to say anything."""
-        if self._ready is not None and not self._complete:
+        if not self.has_looked():
             return
         self._statistics.summarize(server)
         self._carrier.describe(server)
@@ -316,7 +291,7 @@ class ServerWork:
         for record in self._intake.lost():
             self._mark(self._leave_behind(record), wake=True)
         if self._ready is None:
-            await self._push(server)
+            await self._delivery.push(server)
             for record in self._intake.clear():
                 record.facts.program_problem = Problem(
                     Reason.SERVER_NOT_READY, f"WireGuardServer {self._key.name} is not ready; its conditions say why"
@@ -333,10 +308,9 @@ class ServerWork:
         self._intake.start(server, self._ready, leaving)
         if finished is not None and self._orphans.may_search():
             self._wake()
-        if not self._complete and not self._intake.has_known():
-            self._complete = True
-            self._roster.expect_word_on_all()
-        return await self._push(server) and all_done
+        if not self._delivery.is_open and not self._intake.has_known():
+            self._delivery.open()
+        return await self._delivery.push(server) and all_done
 
     def _take(self, finished: Finished, server: ServerRecord) -> None:
         now, outcome = self._services.clock(), finished.outcome
@@ -372,54 +346,10 @@ class ServerWork:
         self._releasing.add(record.uid)
         return self._provisioner.forget(record)
 
-    async def _push(self, server: ServerRecord) -> bool:
-        """Have the agent do what is wanted; whether it did."""
-        if not self._complete:
-            return True
-        try:
-            ack = await self._link.push(self._carrier.agent(server.server))
-        except AgentError as error:
-            self.agent_failed(server, error)
-            return False
-        if ack is not None:
-            await self._carrier.tell_places(server.server, ack)
-        self._take_word(ack)
-        server.facts.programmed, server.facts.program_problem = True, None
-        server.facts.data_plane, server.facts.warnings = self._link.data_plane, self._link.warnings
-        return True
-
-    def _take_word(self, ack: Ack | None) -> None:
-        """What the agent has acknowledged becomes known."""
-        for record in self._roster.confirm(ack) if ack is not None else ():
-            if record.is_cut or not self._intake.has(record.key):
-                self._services.statuses.submit(record)
-                self._carried_out(record)
-        for record in self._roster.gone():
-            self._say_farewell(record)
-            if self._roster.member(record.key) is None:
-                self._carried_out(record, gone=True)
-
-    def _carried_out(self, record: PeerRecord, *, gone: bool = False) -> None:
-        since = self._told.pop(record.key, None)
-        if since is not None:
-            kind: Change = "cut" if gone or record.is_cut else "change"
-            self._services.metrics.programmed(kind, time.monotonic() - since)
-
-    def _say_farewell(self, record: PeerRecord) -> None:
-        """What a peer used here goes on with it to its next server, or is said for good."""
-        facts, successor = record.facts, self._cache.peers.get(record.key)
-        if successor is not None and successor.uid == record.uid:
-            rest = usage.growth(record.moved_with, facts.traffic)
-            successor.facts.traffic = usage.add(successor.facts.traffic, rest)
-        elif facts.traffic is not None:
-            news = events.farewell(facts.traffic)
-            logger.info("peer %s is gone: %s", record.key, news.message)
-            self._services.events.tell(PEERS, record.peer, news)
-
     def _leaving(self) -> frozenset[str]:
         """Whose addresses can be given back: the device does not know them any more, and the server stays."""
         if self._foreign is not None:
-            return self._foreign.gone(self._releasing) if self._keeps and self._complete else frozenset()
+            return self._foreign.gone(self._releasing) if self._keeps and self._delivery.is_open else frozenset()
         return frozenset(self._releasing) if self._keeps and self._link.is_settled_everywhere() else frozenset()
 
     def _has_room(self, server: ServerRecord) -> None:
