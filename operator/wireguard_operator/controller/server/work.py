@@ -32,6 +32,7 @@ from .deadlines import Deadlines
 from .deletion import Deletion
 from .delivery import Delivery
 from .foreign import ForeignServer
+from .holders import Holders
 from .identity import Identity, Ready
 from .intake import Finished, Intake
 from .orphans import Orphans
@@ -85,6 +86,7 @@ class ServerWork:
         self._link = DeviceLink(partial(services.metrics.state_sent, key))
         self._statistics = Statistics(services, key, claims, members)
         self._roster = Roster(self._link, claims, self._statistics, members)
+        self._holders = Holders(services.cache, key, self._roster, claims)
         self._boot = BootSecrets(services.secrets)
         self._own = Identity(services.secrets, services.authority)
         self._foreign = self._find_foreign()
@@ -93,10 +95,10 @@ class ServerWork:
         most = FOREIGN_BATCH if self._foreign is not None else None
         self._intake = Intake(self._provisioner, services.clock, self._is_known, wake, most)
         self._delivery = Delivery(services, self._link, self._carrier, self._roster, self._intake, told)
-        self._orphans = Orphans(services.client, key, self._provisioner.addresses, self._intake.is_idle, self._known)
+        self._orphans = Orphans(
+            services.client, key, self._provisioner.addresses, self._intake.is_idle, self._holders.uids
+        )
         self._deletion = Deletion(services.client, services.cache)
-        self._releasing: set[str] = set()
-        """UIDs whose addresses are free as soon as the device does not know them any more."""
 
     def is_settled(self) -> bool:
         """Whether the agent has acknowledged all that is wanted."""
@@ -176,7 +178,7 @@ class ServerWork:
         """The server is gone: take its peers off the device, as far as the agent can still be reached."""
         await self._intake.stop()
         if self._foreign is not None:
-            self._foreign.leave(frozenset(self._known() if self._delivery.is_open else ()))
+            self._foreign.leave(frozenset(self._holders.uids() if self._delivery.is_open else ()))
         elif self._served is not None and self._delivery.is_open:
             await self._delivery.clear(self._served)
 
@@ -238,7 +240,7 @@ class ServerWork:
             self._link.set_interface(ready.interface)
         members = self._cache.peers_of(self._key)
         if reread:
-            self._releasing |= await self._orphans.find()
+            self._holders.leaving |= await self._orphans.find()
         everybody = changed or ready != self._ready
         if ready != self._ready:
             await self._intake.stop()
@@ -248,11 +250,6 @@ class ServerWork:
         # Blocks that were lost are written anew from what the statuses say.
         return {key for key in members if reread and not store.holds(self._cache.peers[key].uid)}
 
-    def _known(self) -> set[str]:
-        """UIDs of the server's peers, and of those that have gone and are dealt with."""
-        members = {self._cache.peers[key].uid for key in self._cache.peers_of(self._key)}
-        return members | self._roster.uids() | self._releasing
-
     def _judge(self, dirty: Iterable[Key], server: ServerRecord) -> None:
         """Take from the desired state what does not belong there any more; note whom to provide for."""
         now = self._services.clock()
@@ -260,7 +257,7 @@ class ServerWork:
             record, former = self._cache.peers.get(key), self._roster.member(key)
             if former is not None and former is not record:
                 self._mark(self._roster.part_with(former) | self._provisioner.forget(former), wake=True)
-                self._releasing.add(former.uid)
+                self._holders.leaving.add(former.uid)
             if record is None or record.server_key != self._key:
                 self._deadlines.set(key, None)
                 self._intake.drop(key)
@@ -278,7 +275,7 @@ class ServerWork:
                 if self._foreign is not None:
                     self._foreign.withhold(record.uid)
             if _is_provided_for(verdict):
-                self._releasing.discard(record.uid)
+                self._holders.leaving.discard(record.uid)
                 self._intake.add(record)
             else:
                 self._intake.drop(key)
@@ -314,7 +311,7 @@ class ServerWork:
 
     def _take(self, finished: Finished, server: ServerRecord) -> None:
         now, outcome = self._services.clock(), finished.outcome
-        self._releasing -= outcome.released
+        self._holders.leaving -= outcome.released
         if self._provisioner.freed:
             self._provisioner.freed = False
             self._has_room(server)
@@ -343,14 +340,14 @@ class ServerWork:
         member = self._roster.member(record.key)
         if member is not None and member.uid == record.uid:
             return set()
-        self._releasing.add(record.uid)
+        self._holders.leaving.add(record.uid)
         return self._provisioner.forget(record)
 
     def _leaving(self) -> frozenset[str]:
-        """Whose addresses can be given back: the device does not know them any more, and the server stays."""
-        if self._foreign is not None:
-            return self._foreign.gone(self._releasing) if self._keeps and self._delivery.is_open else frozenset()
-        return frozenset(self._releasing) if self._keeps and self._link.is_settled_everywhere() else frozenset()
+        """Whose addresses can be given back: no device knows them any more, and the server stays."""
+        if not self._keeps:
+            return frozenset()
+        return self._carrier.gone(self._holders.leaving, complete=self._delivery.is_open)
 
     def _has_room(self, server: ServerRecord) -> None:
         """Those who found none may find some now."""
@@ -367,21 +364,7 @@ class ServerWork:
         record = self._cache.servers.get(self._key)
         if record is None or not record.server.spec.data_plane.type.is_foreign:
             return None
-        return ForeignServer(self._services, record.server, self._accounts, self._owner, self._wake)
-
-    def _accounts(self) -> dict[str, str | None]:
-        """UIDs of all who may have accounts in a foreign system, with the public keys that their statuses name."""
-        peers = [self._cache.peers[key] for key in self._cache.peers_of(self._key)]
-        known = dict[str, str | None].fromkeys(self._releasing)
-        for record in (*self._roster.members(), *peers):
-            ring = record.facts.ring
-            known[record.uid] = ring.current.public if ring is not None else record.peer.status.public_key
-        return known
-
-    def _owner(self, public_key: str) -> str:
-        """UID of the peer that uses a key."""
-        record = self._cache.peers.get(self._claims.holder(public_key) or self._key)
-        return record.uid if record is not None else ""
+        return ForeignServer(self._services, record.server, self._holders.accounts, self._holders.owner, self._wake)
 
 
 def _is_provided_for(verdict: Verdict) -> bool:
