@@ -9,19 +9,14 @@ cut waits for one exchange with the agent at most, however many others are just 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 from ...api.base import Key
 from ...api.reasons import Reason
 from ...api.server import WireGuardServer
-from ...domain.capabilities import System
 from ...domain.claims import Claims
 from ...domain.conditions import Problem
-from ...domain.lifecycle import Situation, Verdict, judge
-from ...domain.restriction import policy_of
-from ...domain.secrets import peer_secret_name
 from ..agents.client import AgentClient, AgentError
 from ..agents.link import DeviceLink
 from ..services import Services
@@ -34,25 +29,12 @@ from .delivery import Delivery
 from .foreign import ForeignServer
 from .holders import Holders
 from .identity import Identity, Ready
-from .intake import Finished, Intake
+from .intake import FOREIGN_BATCH, Intake
+from .lifecycle import ROOM, Lifecycle, Mark
 from .orphans import Orphans
 from .provisioner import Provisioner
 from .roster import Roster
 from .statistics import Statistics
-
-
-class Mark(Protocol):
-    """Has peers looked at again."""
-
-    def __call__(self, peers: Set[Key], *, wake: bool) -> None:
-        """``wake``: now; otherwise after the pause for a failure."""
-        ...
-
-
-FOREIGN_BATCH = 8
-"""Peers that are provided for together where a foreign system takes seconds for each: the first ones soon."""
-ROOM = Key("", "")
-"""Stands among the peers' deadlines for the moment at which the server may have room again."""
 
 
 class ServerWork:
@@ -73,7 +55,6 @@ class ServerWork:
         self._key = key
         self._services = services
         self._cache = services.cache
-        self._deadlines = deadlines
         self._mark = mark
         self._wake = wake
         self._served: WireGuardServer | None = None
@@ -89,11 +70,14 @@ class ServerWork:
         self._holders = Holders(services.cache, key, self._roster, claims)
         self._boot = BootSecrets(services.secrets)
         self._own = Identity(services.secrets, services.authority)
-        self._foreign = self._find_foreign()
-        self._carrier = Carrier(services, key, self._link, self._foreign, self._read_last, wake)
-        self._provisioner = Provisioner(services, self._foreign)
-        most = FOREIGN_BATCH if self._foreign is not None else None
-        self._intake = Intake(self._provisioner, services.clock, self._is_known, wake, most)
+        foreign = self._foreign = self._find_foreign()
+        self._carrier = Carrier(services, key, self._link, foreign, self._read_last, wake)
+        self._provisioner = Provisioner(services, foreign)
+        most = FOREIGN_BATCH if foreign is not None else None
+        self._intake = Intake(self._provisioner, services.clock, self._provisioner.keys.may_be_in_use, wake, most)
+        self._lifecycle = Lifecycle(
+            services, self._roster, self._holders, self._provisioner, self._intake, foreign, deadlines, mark
+        )
         self._delivery = Delivery(services, self._link, self._carrier, self._roster, self._intake, told)
         self._orphans = Orphans(
             services.client, key, self._provisioner.addresses, self._intake.is_idle, self._holders.uids
@@ -144,17 +128,18 @@ class ServerWork:
             own = True
             dirty |= {key for void in self._foreign.void_keys() if (key := self._claims.holder(void)) is not None}
         if ROOM in dirty:
-            self._has_room(server)
+            self._lifecycle.has_room(server)
         if self._delivery.is_open:
             # Cuts wait for nothing, not even for the API server.
-            self._judge(dirty, server)
+            self._lifecycle.judge(dirty, server, keeps=self._keeps)
             await self._delivery.push(server)
         facts = server.facts
         own = own or self._ready is None or facts.network_problem is not None or facts.pod_problem is not None
         own = own or self._orphans.may_search()
         concerned = await self._serve(server) if own else set[Key]()
         self._keeps = await self._deletion.keeps(server, self._provisioner.addresses.held_by)
-        self._judge(concerned if self._delivery.is_open else dirty | concerned, server)
+        changed = concerned if self._delivery.is_open else dirty | concerned
+        self._lifecycle.judge(changed, server, keeps=self._keeps)
         if self._orphans.look_back():
             self._wake()
         dirty |= concerned
@@ -196,10 +181,6 @@ class ServerWork:
     async def look_after_pods(self, server: ServerRecord) -> bool:
         """See to it that one of several pods serves; whether to look again at once. Raises KubeError, AgentError."""
         return await self._carrier.look_after_pods(server.server, complete=self._delivery.is_open)
-
-    async def _read_last(self, agent: AgentClient) -> None:
-        """Take in what a device has counted that serves no longer. Raises AgentError."""
-        await self._statistics.read(agent.counters)
 
     async def save_boot(self, server: ServerRecord) -> None:
         """Have what a new pod boots from be what the agent holds. Raises KubeError."""
@@ -250,43 +231,12 @@ class ServerWork:
         # Blocks that were lost are written anew from what the statuses say.
         return {key for key in members if reread and not store.holds(self._cache.peers[key].uid)}
 
-    def _judge(self, dirty: Iterable[Key], server: ServerRecord) -> None:
-        """Take from the desired state what does not belong there any more; note whom to provide for."""
-        now = self._services.clock()
-        for key in dirty:
-            record, former = self._cache.peers.get(key), self._roster.member(key)
-            if former is not None and former is not record:
-                self._mark(self._roster.part_with(former) | self._provisioner.forget(former), wake=True)
-                self._holders.leaving.add(former.uid)
-            if record is None or record.server_key != self._key:
-                self._deadlines.set(key, None)
-                self._intake.drop(key)
-                continue
-            seated = self._keeps and bool(self._provisioner.addresses.held_by(record.uid))
-            labels = self._cache.namespace(key.namespace).labels
-            system = self._foreign.system if self._foreign is not None else System.OWN
-            verdict = judge(Situation(record.peer, self._key, server.server, now, labels, seated, system))
-            record.facts.verdict = verdict
-            self._deadlines.set(key, verdict.until)
-            self._roster.take_in(record)
-            self._provisioner.wish(record)
-            if not verdict.admitted:
-                self._roster.withdraw(record)
-                if self._foreign is not None:
-                    self._foreign.withhold(record.uid)
-            if _is_provided_for(verdict):
-                self._holders.leaving.discard(record.uid)
-                self._intake.add(record)
-            else:
-                self._intake.drop(key)
-
     async def _provide(self, server: ServerRecord, dirty: set[Key]) -> bool:
         """Take the batch that has ended to the agent while the next one begins; whether all of it went well.
 
         Those of whom there is something to say now are added to ``dirty``.
         """
-        for record in self._intake.lost():
-            self._mark(self._leave_behind(record), wake=True)
+        self._lifecycle.take_back(self._intake.lost())
         if self._ready is None:
             await self._delivery.push(server)
             for record in self._intake.clear():
@@ -299,7 +249,7 @@ class ServerWork:
         leaving = self._leaving()
         if finished is not None:
             leaving -= finished.outcome.released
-            self._take(finished, server)
+            self._lifecycle.take(finished, server)
             dirty.update(record.key for record in finished.records)
             all_done = not finished.outcome.failed
         self._intake.start(server, self._ready, leaving)
@@ -309,55 +259,15 @@ class ServerWork:
             self._delivery.open()
         return await self._delivery.push(server) and all_done
 
-    def _take(self, finished: Finished, server: ServerRecord) -> None:
-        now, outcome = self._services.clock(), finished.outcome
-        self._holders.leaving -= outcome.released
-        if self._provisioner.freed:
-            self._provisioner.freed = False
-            self._has_room(server)
-        elif outcome.released:  # no more room than before, or whoever was sent away for want of it would be sent back
-            self._services.placer.wake()
-        concerned = set(outcome.concerned)
-        for record in finished.records:
-            concerned |= self._leave_behind(record)
-        for record, ring in outcome.placeable:
-            if self._roster.member(record.key) is record:
-                restriction = record.facts.verdict.restriction if record.facts.verdict is not None else None
-                mode = restriction.mode if restriction is not None else None
-                policy = policy_of(record.peer.spec, server.server.spec, mode)
-                concerned |= self._roster.place(record, ring, policy, now)
-        for key, moment in outcome.moments.items():
-            self._deadlines.set(ROOM if key in outcome.homeless else key, moment, sooner=True)
-        self._mark(concerned, wake=True)
-        self._mark(outcome.failed, wake=False)
-        for record in finished.records:
-            selects = record.peer.spec.server_selector is not None
-            if record.key in outcome.homeless and selects and self._cache.peers.get(record.key) is record:
-                self._cache.place(record.key, None)
-
-    def _leave_behind(self, record: PeerRecord) -> set[Key]:
-        """What a peer was given that went while it was provided for goes back; the peers that this concerns."""
-        member = self._roster.member(record.key)
-        if member is not None and member.uid == record.uid:
-            return set()
-        self._holders.leaving.add(record.uid)
-        return self._provisioner.forget(record)
-
     def _leaving(self) -> frozenset[str]:
         """Whose addresses can be given back: no device knows them any more, and the server stays."""
         if not self._keeps:
             return frozenset()
         return self._carrier.gone(self._holders.leaving, complete=self._delivery.is_open)
 
-    def _has_room(self, server: ServerRecord) -> None:
-        """Those who found none may find some now."""
-        server.facts.room_problem = None
-        self._mark(self._provisioner.starved(), wake=True)
-        self._services.placer.wake()
-
-    def _is_known(self, record: PeerRecord) -> bool:
-        """Keys are in a Secret before they are on a device."""
-        return self._services.secrets.find(record.peer, peer_secret_name(record.peer.metadata.name)) is not None
+    async def _read_last(self, agent: AgentClient) -> None:
+        """Take in what a device has counted that serves no longer. Raises AgentError."""
+        await self._statistics.read(agent.counters)
 
     def _find_foreign(self) -> ForeignServer | None:
         """What works with the foreign system behind the server, if there is one."""
@@ -365,9 +275,3 @@ class ServerWork:
         if record is None or not record.server.spec.data_plane.type.is_foreign:
             return None
         return ForeignServer(self._services, record.server, self._holders.accounts, self._holders.owner, self._wake)
-
-
-def _is_provided_for(verdict: Verdict) -> bool:
-    """Whether a peer gets addresses and keys. One that is only switched off does, to be ready when it is back."""
-    objection = verdict.objection
-    return objection is None or objection.accepted or objection.reason is Reason.SERVER_DISABLED
