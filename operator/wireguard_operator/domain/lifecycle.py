@@ -81,6 +81,12 @@ class Verdict:
         return self.objection is None
 
     @property
+    def provided_for(self) -> bool:
+        """Whether the peer gets addresses and keys. One that is only switched off does, to be ready when it is back."""
+        objection = self.objection
+        return objection is None or objection.accepted or objection.reason is Reason.SERVER_DISABLED
+
+    @property
     def accepted(self) -> Finding:
         """The condition Accepted."""
         if self.objection is not None and not self.objection.accepted:

@@ -94,6 +94,23 @@ def test_the_first_rule_that_applies_decides(home: str, admission: str, state: f
         assert verdict.accepted.reason == ("Accepted" if accepted else reason)
 
 
+@pytest.mark.parametrize(
+    ("spec", "berlin", "provided_for"),
+    [
+        ({}, server(), True),
+        *((spec, server(), True) for spec in PEERS.values()),
+        ({}, server(enabled=False), True),
+        ({}, server(maintenance={"enabled": True}), True),
+        ({}, server(deleting=True), False),
+        ({}, None, False),
+    ],
+)
+def test_who_is_only_switched_off_is_provided_for(
+    spec: dict[str, Any], berlin: WireGuardServer | None, provided_for: bool
+) -> None:
+    assert judge(Situation(peer(**spec), BERLIN, berlin, NOW)).provided_for is provided_for
+
+
 # Time. -------------------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ Whoever works on the server asks here for the one who speaks for its device now,
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 
 from ...agent.protocol import Ack, agent_name
 from ...api.base import Key
@@ -71,6 +71,15 @@ class Carrier:
         """Why the device is not as wanted, in Kubernetes' words where a pod does not run."""
         found = self._pods.explain(server) if error.reason is Reason.AGENT_UNREACHABLE else None
         return found or Problem(error.reason, str(error))
+
+    def gone(self, uids: Set[str], *, complete: bool) -> frozenset[str]:
+        """Of peers that are gone for good, those that no device knows any more.
+
+        ``complete``: all that is wanted is known.
+        """
+        if self._foreign is not None:
+            return self._foreign.gone(uids) if complete else frozenset()
+        return frozenset(uids) if self._link.is_settled_everywhere() else frozenset()
 
     async def look_after_pods(self, server: WireGuardServer, *, complete: bool) -> bool:
         """See to it that one of several pods serves; whether to look again at once. Raises KubeError, AgentError.

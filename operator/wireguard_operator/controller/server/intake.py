@@ -21,6 +21,8 @@ from .provisioner import Outcome, Provisioner
 
 BATCH = 250
 """Peers that go through the steps together: enough to share writes of address blocks, few enough to show progress."""
+FOREIGN_BATCH = 8
+"""Peers that are provided for together where a foreign system takes seconds for each: the first ones soon."""
 
 
 @dataclass(frozen=True, slots=True)

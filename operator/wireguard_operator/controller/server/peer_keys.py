@@ -15,6 +15,7 @@ from ...domain import client_config, secrets
 from ...domain.capabilities import Capability
 from ...domain.conditions import Problem
 from ...domain.key_ring import Imports, KeyRing, next_ring
+from ...kube.client import Object
 from ...kube.errors import Forbidden, Invalid, KubeError
 from ..services import Services
 from ..watch.records import PeerRecord
@@ -155,12 +156,19 @@ class PeerKeys:
             return Imports(unknown if pair_ref else None, unknown if preshared_ref else None), error
         return Imports(pair, preshared), None
 
+    def may_be_in_use(self, record: PeerRecord) -> bool:
+        """Whether the peer may be on the device: keys are in a Secret before they are there."""
+        return self._find(record) is not None
+
     def is_saved(self, record: PeerRecord, ring: KeyRing) -> bool:
         """Whether the Secret holds the ring, so that it outlives this process."""
         return self._read(record) == ring
 
+    def _find(self, record: PeerRecord) -> Object | None:
+        return self._store.find(record.peer, secrets.peer_secret_name(record.peer.metadata.name))
+
     def _read(self, record: PeerRecord) -> KeyRing | None:
-        body = self._store.find(record.peer, secrets.peer_secret_name(record.peer.metadata.name))
+        body = self._find(record)
         if body is None:
             return None
         version = body["metadata"]["resourceVersion"]

@@ -2,7 +2,7 @@
 
 Everything on a server happens in one pipeline and in turns, so nothing in it needs a lock, and a server in trouble
 holds up nobody else. Everything is level-triggered: whatever fails stays marked and is tried again, and a turn
-repeated after a crash finds its own results. What a turn does is in ``server_work``.
+repeated after a crash finds its own results. What a turn does is in ``work``.
 """
 
 from __future__ import annotations

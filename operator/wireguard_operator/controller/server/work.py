@@ -8,57 +8,33 @@ cut waits for one exchange with the agent at most, however many others are just 
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
-from ...agent.protocol import Ack
 from ...api.base import Key
 from ...api.reasons import Reason
 from ...api.server import WireGuardServer
-from ...domain import events, usage
-from ...domain.capabilities import System
 from ...domain.claims import Claims
 from ...domain.conditions import Problem
-from ...domain.lifecycle import Situation, Verdict, judge
-from ...domain.restriction import policy_of
-from ...domain.secrets import peer_secret_name
-from ...kube.errors import KubeError
-from ...kube.resources import PEERS
 from ..agents.client import AgentClient, AgentError
 from ..agents.link import DeviceLink
-from ..metrics.process import Change
 from ..services import Services
 from ..watch.records import PeerRecord, ServerRecord
 from .boot import BootSecrets
 from .carrier import Carrier
 from .deadlines import Deadlines
 from .deletion import Deletion
+from .delivery import Delivery
 from .foreign import ForeignServer
+from .holders import Holders
 from .identity import Identity, Ready
-from .intake import Finished, Intake
+from .intake import FOREIGN_BATCH, Intake
+from .lifecycle import ROOM, Lifecycle, Mark
 from .orphans import Orphans
 from .provisioner import Provisioner
 from .roster import Roster
 from .statistics import Statistics
-
-logger = logging.getLogger(__name__)
-
-
-class Mark(Protocol):
-    """Has peers looked at again."""
-
-    def __call__(self, peers: Set[Key], *, wake: bool) -> None:
-        """``wake``: now; otherwise after the pause for a failure."""
-        ...
-
-
-FOREIGN_BATCH = 8
-"""Peers that are provided for together where a foreign system takes seconds for each: the first ones soon."""
-ROOM = Key("", "")
-"""Stands among the peers' deadlines for the moment at which the server may have room again."""
 
 
 class ServerWork:
@@ -79,15 +55,11 @@ class ServerWork:
         self._key = key
         self._services = services
         self._cache = services.cache
-        self._deadlines = deadlines
         self._mark = mark
-        self._told = told
         self._wake = wake
         self._served: WireGuardServer | None = None
         self._seen: tuple[object, ...] = ()
         self._ready: Ready | None = None
-        self._complete = False
-        """Whether all who may be on the device have been looked at once; before that, a push would cut some of them."""
         self._keeps = True
         """Whether the server goes on to exist."""
         members: dict[Key, PeerRecord] = {}
@@ -95,19 +67,22 @@ class ServerWork:
         self._link = DeviceLink(partial(services.metrics.state_sent, key))
         self._statistics = Statistics(services, key, claims, members)
         self._roster = Roster(self._link, claims, self._statistics, members)
+        self._holders = Holders(services.cache, key, self._roster, claims)
         self._boot = BootSecrets(services.secrets)
         self._own = Identity(services.secrets, services.authority)
-        self._foreign = self._find_foreign()
-        self._carrier = Carrier(services, key, self._link, self._foreign, self._read_last, wake)
-        self._provisioner = Provisioner(services, self._foreign)
-        most = FOREIGN_BATCH if self._foreign is not None else None
-        self._intake = Intake(self._provisioner, services.clock, self._is_known, wake, most)
-        self._orphans = Orphans(services.client, key)
+        foreign = self._foreign = self._find_foreign()
+        self._carrier = Carrier(services, key, self._link, foreign, self._read_last, wake)
+        self._provisioner = Provisioner(services, foreign)
+        most = FOREIGN_BATCH if foreign is not None else None
+        self._intake = Intake(self._provisioner, services.clock, self._provisioner.keys.may_be_in_use, wake, most)
+        self._lifecycle = Lifecycle(
+            services, self._roster, self._holders, self._provisioner, self._intake, foreign, deadlines, mark
+        )
+        self._delivery = Delivery(services, self._link, self._carrier, self._roster, self._intake, told)
+        self._orphans = Orphans(
+            services.client, key, self._provisioner.addresses, self._intake.is_idle, self._holders.uids
+        )
         self._deletion = Deletion(services.client, services.cache)
-        self._searched: set[str] = set()
-        """Who was known when the address blocks were searched in this turn."""
-        self._releasing: set[str] = set()
-        """UIDs whose addresses are free as soon as the device does not know them any more."""
 
     def is_settled(self) -> bool:
         """Whether the agent has acknowledged all that is wanted."""
@@ -115,7 +90,7 @@ class ServerWork:
 
     def has_looked(self) -> bool:
         """Whether all who may be on the device have been looked at, or the server is in no state to do so."""
-        return self._complete or self._ready is None
+        return self._delivery.is_open or self._ready is None
 
     def is_rotating(self) -> bool:
         """Whether a peer's new key waits to be used."""
@@ -153,21 +128,20 @@ class ServerWork:
             own = True
             dirty |= {key for void in self._foreign.void_keys() if (key := self._claims.holder(void)) is not None}
         if ROOM in dirty:
-            self._has_room(server)
-        if self._complete:
+            self._lifecycle.has_room(server)
+        if self._delivery.is_open:
             # Cuts wait for nothing, not even for the API server.
-            self._judge(dirty, server)
-            await self._push(server)
+            self._lifecycle.judge(dirty, server, keeps=self._keeps)
+            await self._delivery.push(server)
         facts = server.facts
         own = own or self._ready is None or facts.network_problem is not None or facts.pod_problem is not None
-        own = own or self._may_search()
+        own = own or self._orphans.may_search()
         concerned = await self._serve(server) if own else set[Key]()
         self._keeps = await self._deletion.keeps(server, self._provisioner.addresses.held_by)
-        self._judge(concerned if self._complete else dirty | concerned, server)
-        if self._searched and not self._searched <= self._known():
-            self._orphans.due = True  # somebody went during the search, and had not been looked at yet
+        changed = concerned if self._delivery.is_open else dirty | concerned
+        self._lifecycle.judge(changed, server, keeps=self._keeps)
+        if self._orphans.look_back():
             self._wake()
-        self._searched = set()
         dirty |= concerned
         well = await self._provide(server, dirty)
         if self._keeps:
@@ -177,9 +151,7 @@ class ServerWork:
             await self.take_leave()
         await self._deletion.settle(server, keeps=self._keeps)
         if self.is_settled():
-            # What changed nothing on the device needs no measuring.
-            for key in [key for key, since in self._told.items() if since <= began and not self._intake.has(key)]:
-                del self._told[key]
+            self._delivery.forget_told(began)
         return well
 
     async def close(self) -> None:
@@ -191,20 +163,9 @@ class ServerWork:
         """The server is gone: take its peers off the device, as far as the agent can still be reached."""
         await self._intake.stop()
         if self._foreign is not None:
-            self._foreign.leave(frozenset(self._known() if self._complete else ()))
-            return
-        if self._served is None or not self._complete:
-            return
-        for record in self._roster.members():
-            # Who went in the last moment has not been looked at, and its last usage not been told.
-            if self._cache.peers.get(record.key) is not record:
-                self._roster.part_with(record)
-        self._link.clear()
-        try:
-            ack = await self._link.push(self._carrier.agent(self._served))
-            self._take_word(ack)
-        except AgentError as error:
-            logger.warning("server %s is gone, but its tunnels stay until its agent is stopped: %s", self._key, error)
+            self._foreign.leave(frozenset(self._holders.uids() if self._delivery.is_open else ()))
+        elif self._served is not None and self._delivery.is_open:
+            await self._delivery.clear(self._served)
 
     async def read_counters(self, server: ServerRecord) -> bool:
         """Take the agent's counters in; whether it still holds what it should. Raises AgentError."""
@@ -219,11 +180,7 @@ class ServerWork:
 
     async def look_after_pods(self, server: ServerRecord) -> bool:
         """See to it that one of several pods serves; whether to look again at once. Raises KubeError, AgentError."""
-        return await self._carrier.look_after_pods(server.server, complete=self._complete)
-
-    async def _read_last(self, agent: AgentClient) -> None:
-        """Take in what a device has counted that serves no longer. Raises AgentError."""
-        await self._statistics.read(agent.counters)
+        return await self._carrier.look_after_pods(server.server, complete=self._delivery.is_open)
 
     async def save_boot(self, server: ServerRecord) -> None:
         """Have what a new pod boots from be what the agent holds. Raises KubeError."""
@@ -235,15 +192,11 @@ class ServerWork:
 
     def agent_failed(self, server: ServerRecord, error: AgentError) -> None:
         """The agent did not do what it was asked."""
-        problem = self._carrier.problem(server.server, error)
-        if server.facts.program_problem != problem:
-            logger.warning("server %s: %s", self._key, error)
-        server.facts.program_problem = problem
-        self._roster.trouble(problem)
+        self._delivery.failed(server, error)
 
     def report(self, server: ServerRecord) -> None:
         """Have the server's status written, unless it is too early to say anything."""
-        if self._ready is not None and not self._complete:
+        if not self.has_looked():
             return
         self._statistics.summarize(server)
         self._carrier.describe(server)
@@ -256,7 +209,7 @@ class ServerWork:
         changed = seen != self._seen
         if changed:
             await self._intake.stop()  # what it builds on is about to change
-        reread = await self._read_blocks(server)
+        reread = await self._orphans.read(server)
         refused = server.facts.network_problem is not None
         if changed or reread or (refused and self._intake.is_idle()):
             self._provisioner.open(server)
@@ -268,8 +221,7 @@ class ServerWork:
             self._link.set_interface(ready.interface)
         members = self._cache.peers_of(self._key)
         if reread:
-            self._searched = self._known()
-            self._releasing |= await self._orphans.find(store, self._searched)
+            self._holders.leaving |= await self._orphans.find()
         everybody = changed or ready != self._ready
         if ready != self._ready:
             await self._intake.stop()
@@ -279,69 +231,14 @@ class ServerWork:
         # Blocks that were lost are written anew from what the statuses say.
         return {key for key in members if reread and not store.holds(self._cache.peers[key].uid)}
 
-    async def _read_blocks(self, server: ServerRecord) -> bool:
-        """Read the address blocks where that is due; whether they were."""
-        store = self._provisioner.addresses
-        if store.is_loaded and not self._may_search():
-            return False
-        try:
-            await store.load(server.server)
-        except KubeError as error:
-            if not store.is_loaded:
-                raise
-            # Peers have to be cut with the API server away, too.
-            logger.info("server %s: the search for orphaned addresses is put off: %s", self._key, error)
-            return False
-        return True
-
-    def _may_search(self) -> bool:
-        """Whether the blocks are to be read again, and nobody is just being given addresses of them."""
-        return self._orphans.due and self._intake.is_idle()
-
-    def _known(self) -> set[str]:
-        """UIDs of the server's peers, and of those that have gone and are dealt with."""
-        members = {self._cache.peers[key].uid for key in self._cache.peers_of(self._key)}
-        return members | self._roster.uids() | self._releasing
-
-    def _judge(self, dirty: Iterable[Key], server: ServerRecord) -> None:
-        """Take from the desired state what does not belong there any more; note whom to provide for."""
-        now = self._services.clock()
-        for key in dirty:
-            record, former = self._cache.peers.get(key), self._roster.member(key)
-            if former is not None and former is not record:
-                self._mark(self._roster.part_with(former) | self._provisioner.forget(former), wake=True)
-                self._releasing.add(former.uid)
-            if record is None or record.server_key != self._key:
-                self._deadlines.set(key, None)
-                self._intake.drop(key)
-                continue
-            seated = self._keeps and bool(self._provisioner.addresses.held_by(record.uid))
-            labels = self._cache.namespace(key.namespace).labels
-            system = self._foreign.system if self._foreign is not None else System.OWN
-            verdict = judge(Situation(record.peer, self._key, server.server, now, labels, seated, system))
-            record.facts.verdict = verdict
-            self._deadlines.set(key, verdict.until)
-            self._roster.take_in(record)
-            self._provisioner.wish(record)
-            if not verdict.admitted:
-                self._roster.withdraw(record)
-                if self._foreign is not None:
-                    self._foreign.withhold(record.uid)
-            if _is_provided_for(verdict):
-                self._releasing.discard(record.uid)
-                self._intake.add(record)
-            else:
-                self._intake.drop(key)
-
     async def _provide(self, server: ServerRecord, dirty: set[Key]) -> bool:
         """Take the batch that has ended to the agent while the next one begins; whether all of it went well.
 
         Those of whom there is something to say now are added to ``dirty``.
         """
-        for record in self._intake.lost():
-            self._mark(self._leave_behind(record), wake=True)
+        self._lifecycle.take_back(self._intake.lost())
         if self._ready is None:
-            await self._push(server)
+            await self._delivery.push(server)
             for record in self._intake.clear():
                 record.facts.program_problem = Problem(
                     Reason.SERVER_NOT_READY, f"WireGuardServer {self._key.name} is not ready; its conditions say why"
@@ -352,134 +249,29 @@ class ServerWork:
         leaving = self._leaving()
         if finished is not None:
             leaving -= finished.outcome.released
-            self._take(finished, server)
+            self._lifecycle.take(finished, server)
             dirty.update(record.key for record in finished.records)
             all_done = not finished.outcome.failed
         self._intake.start(server, self._ready, leaving)
-        if finished is not None and self._may_search():
+        if finished is not None and self._orphans.may_search():
             self._wake()
-        if not self._complete and not self._intake.has_known():
-            self._complete = True
-            self._roster.expect_word_on_all()
-        return await self._push(server) and all_done
-
-    def _take(self, finished: Finished, server: ServerRecord) -> None:
-        now, outcome = self._services.clock(), finished.outcome
-        self._releasing -= outcome.released
-        if self._provisioner.freed:
-            self._provisioner.freed = False
-            self._has_room(server)
-        elif outcome.released:  # no more room than before, or whoever was sent away for want of it would be sent back
-            self._services.placer.wake()
-        concerned = set(outcome.concerned)
-        for record in finished.records:
-            concerned |= self._leave_behind(record)
-        for record, ring in outcome.placeable:
-            if self._roster.member(record.key) is record:
-                restriction = record.facts.verdict.restriction if record.facts.verdict is not None else None
-                mode = restriction.mode if restriction is not None else None
-                policy = policy_of(record.peer.spec, server.server.spec, mode)
-                concerned |= self._roster.place(record, ring, policy, now)
-        for key, moment in outcome.moments.items():
-            self._deadlines.set(ROOM if key in outcome.homeless else key, moment, sooner=True)
-        self._mark(concerned, wake=True)
-        self._mark(outcome.failed, wake=False)
-        for record in finished.records:
-            selects = record.peer.spec.server_selector is not None
-            if record.key in outcome.homeless and selects and self._cache.peers.get(record.key) is record:
-                self._cache.place(record.key, None)
-
-    def _leave_behind(self, record: PeerRecord) -> set[Key]:
-        """What a peer was given that went while it was provided for goes back; the peers that this concerns."""
-        member = self._roster.member(record.key)
-        if member is not None and member.uid == record.uid:
-            return set()
-        self._releasing.add(record.uid)
-        return self._provisioner.forget(record)
-
-    async def _push(self, server: ServerRecord) -> bool:
-        """Have the agent do what is wanted; whether it did."""
-        if not self._complete:
-            return True
-        try:
-            ack = await self._link.push(self._carrier.agent(server.server))
-        except AgentError as error:
-            self.agent_failed(server, error)
-            return False
-        if ack is not None:
-            await self._carrier.tell_places(server.server, ack)
-        self._take_word(ack)
-        server.facts.programmed, server.facts.program_problem = True, None
-        server.facts.data_plane, server.facts.warnings = self._link.data_plane, self._link.warnings
-        return True
-
-    def _take_word(self, ack: Ack | None) -> None:
-        """What the agent has acknowledged becomes known."""
-        for record in self._roster.confirm(ack) if ack is not None else ():
-            if record.is_cut or not self._intake.has(record.key):
-                self._services.statuses.submit(record)
-                self._carried_out(record)
-        for record in self._roster.gone():
-            self._say_farewell(record)
-            if self._roster.member(record.key) is None:
-                self._carried_out(record, gone=True)
-
-    def _carried_out(self, record: PeerRecord, *, gone: bool = False) -> None:
-        since = self._told.pop(record.key, None)
-        if since is not None:
-            kind: Change = "cut" if gone or record.is_cut else "change"
-            self._services.metrics.programmed(kind, time.monotonic() - since)
-
-    def _say_farewell(self, record: PeerRecord) -> None:
-        """What a peer used here goes on with it to its next server, or is said for good."""
-        facts, successor = record.facts, self._cache.peers.get(record.key)
-        if successor is not None and successor.uid == record.uid:
-            rest = usage.growth(record.moved_with, facts.traffic)
-            successor.facts.traffic = usage.add(successor.facts.traffic, rest)
-        elif facts.traffic is not None:
-            news = events.farewell(facts.traffic)
-            logger.info("peer %s is gone: %s", record.key, news.message)
-            self._services.events.tell(PEERS, record.peer, news)
+        if not self._delivery.is_open and not self._intake.has_known():
+            self._delivery.open()
+        return await self._delivery.push(server) and all_done
 
     def _leaving(self) -> frozenset[str]:
-        """Whose addresses can be given back: the device does not know them any more, and the server stays."""
-        if self._foreign is not None:
-            return self._foreign.gone(self._releasing) if self._keeps and self._complete else frozenset()
-        return frozenset(self._releasing) if self._keeps and self._link.is_settled_everywhere() else frozenset()
+        """Whose addresses can be given back: no device knows them any more, and the server stays."""
+        if not self._keeps:
+            return frozenset()
+        return self._carrier.gone(self._holders.leaving, complete=self._delivery.is_open)
 
-    def _has_room(self, server: ServerRecord) -> None:
-        """Those who found none may find some now."""
-        server.facts.room_problem = None
-        self._mark(self._provisioner.starved(), wake=True)
-        self._services.placer.wake()
-
-    def _is_known(self, record: PeerRecord) -> bool:
-        """Keys are in a Secret before they are on a device."""
-        return self._services.secrets.find(record.peer, peer_secret_name(record.peer.metadata.name)) is not None
+    async def _read_last(self, agent: AgentClient) -> None:
+        """Take in what a device has counted that serves no longer. Raises AgentError."""
+        await self._statistics.read(agent.counters)
 
     def _find_foreign(self) -> ForeignServer | None:
         """What works with the foreign system behind the server, if there is one."""
         record = self._cache.servers.get(self._key)
         if record is None or not record.server.spec.data_plane.type.is_foreign:
             return None
-        return ForeignServer(self._services, record.server, self._accounts, self._owner, self._wake)
-
-    def _accounts(self) -> dict[str, str | None]:
-        """UIDs of all who may have accounts in a foreign system, with the public keys that their statuses name."""
-        peers = [self._cache.peers[key] for key in self._cache.peers_of(self._key)]
-        known = dict[str, str | None].fromkeys(self._releasing)
-        for record in (*self._roster.members(), *peers):
-            ring = record.facts.ring
-            known[record.uid] = ring.current.public if ring is not None else record.peer.status.public_key
-        return known
-
-    def _owner(self, public_key: str) -> str:
-        """UID of the peer that uses a key."""
-        record = self._cache.peers.get(self._claims.holder(public_key) or self._key)
-        return record.uid if record is not None else ""
-
-
-def _is_provided_for(verdict: Verdict) -> bool:
-    """Whether a peer gets addresses and keys. One that is only switched off does, to be ready when it is back."""
-    objection = verdict.objection
-    return objection is None or objection.accepted or objection.reason is Reason.SERVER_DISABLED
+        return ForeignServer(self._services, record.server, self._holders.accounts, self._holders.owner, self._wake)
