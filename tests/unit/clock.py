@@ -57,6 +57,13 @@ class ClockLoop(asyncio.SelectorEventLoop):
         self._in_threads -= 1
 
 
+def stand_still(seconds: float) -> None:
+    """Have time pass without anybody doing anything."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, ClockLoop)
+    loop._now += seconds
+
+
 class _Selector(selectors.DefaultSelector):
     """Waits for threads alone."""
 

@@ -21,6 +21,8 @@ from wireguard_operator.agent.store import Store, StoreError
 from wireguard_operator.domain.device import DesiredState, DevicePeer, Interface
 from wireguard_operator.domain.keys import generate_pair
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 INTERFACE = Interface(generate_pair().private.reveal(), 51820, 1420, ("10.8.0.1/24",))
 
 
