@@ -24,7 +24,7 @@ check: setup ## Format, lint, types, layers
 	.venv/bin/lint-imports
 
 unit: setup ## Tests of pure parts: seconds
-	$(PYTHON) -m pytest -q tests/unit tests/tools
+	$(PYTHON) -m pytest -q -n 2 --dist worksteal -p no:schemathesis tests/unit tests/tools
 
 cluster: setup ## Tests on a real API server with real tunnels: minutes
 	$(PYTHON) -m pytest -q -n 2 --dist loadfile tests/cluster

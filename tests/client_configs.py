@@ -6,6 +6,7 @@ The unit tests compare the text, the cluster tests ask the real tools; so what i
 import base64
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
+from string import ascii_lowercase, digits
 from typing import Any
 
 from hypothesis import strategies as st
@@ -306,7 +307,9 @@ _pairs = (
 _preshared = st.binary(min_size=32, max_size=32).filter(any).map(lambda raw: Hidden(base64.b64encode(raw).decode()))
 _ipv4 = st.integers(1, 2**32 - 1).map(lambda number: str(IPv4Address(number)))
 _ipv6 = st.integers(2**112, 2**128 - 1).map(lambda number: str(IPv6Address(number)))
-_label = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
+_label = st.text(ascii_lowercase + digits + "-", min_size=1, max_size=22).filter(
+    lambda label: "-" not in (label[0], label[-1])
+)
 _names = st.lists(_label, min_size=1, max_size=4).map(".".join).filter(lambda name: not name.replace(".", "").isdigit())
 _networks = st.one_of(
     st.tuples(_ipv4, st.integers(0, 32)), st.tuples(st.one_of(_ipv6, st.just("::")), st.integers(0, 128))
@@ -321,6 +324,26 @@ _addresses = st.tuples(
     st.one_of(st.just(()), _ipv4.map(lambda address: (f"{address}/32",))),
     st.one_of(st.just(()), _ipv6.map(lambda address: (f"{address}/128",))),
 ).map(lambda pair: pair[0] + pair[1])
+_addressed = _addresses.filter(bool)
+_hosts = {True: st.one_of(_ipv4, _ipv6, _names), False: st.one_of(_ipv4, _ipv6)}
+_ports = st.fixed_dictionaries({}, optional={"port": _port})
+_of_server = st.fixed_dictionaries(
+    {},
+    optional={
+        "listenPort": _port,
+        "dns": _dns,
+        "mtu": _mtu,
+        "clientAllowedIPs": _allowed,
+        "persistentKeepalive": _keepalive,
+    },
+)
+_of_client = st.fixed_dictionaries(
+    {}, optional={"dns": _dns, "allowedIPs": _allowed, "mtu": _mtu, "persistentKeepalive": _keepalive}
+)
+# A device drops a peer that has the device's own key.
+_both_pairs = st.lists(_pairs, min_size=2, max_size=2, unique_by=lambda pair: pair.public)
+_any_preshared = st.none() | _preshared
+"""All are made once: a strategy costs more than what is drawn from it."""
 
 
 def _spelt_out(network: str) -> str:
@@ -332,32 +355,13 @@ def _spelt_out(network: str) -> str:
 @st.composite
 def any_settings(draw: st.DrawFn, *, names: bool = True) -> Settings:
     """Any settings that the API server takes. Without ``names`` the endpoint needs no resolver."""
-    host = draw(st.one_of(_ipv4, _ipv6, _names) if names else st.one_of(_ipv4, _ipv6))
-    server: dict[str, Any] = {
-        "endpoint": {"host": host} | draw(st.fixed_dictionaries({}, optional={"port": _port})),
-    } | draw(
-        st.fixed_dictionaries(
-            {},
-            optional={
-                "listenPort": _port,
-                "dns": _dns,
-                "mtu": _mtu,
-                "clientAllowedIPs": _allowed,
-                "persistentKeepalive": _keepalive,
-            },
-        )
-    )
-    client = draw(
-        st.fixed_dictionaries(
-            {}, optional={"dns": _dns, "allowedIPs": _allowed, "mtu": _mtu, "persistentKeepalive": _keepalive}
-        )
-    )
-    # A device drops a peer that has the device's own key.
-    pair, server_pair = draw(st.lists(_pairs, min_size=2, max_size=2, unique_by=lambda pair: pair.public))
+    server: dict[str, Any] = {"endpoint": {"host": draw(_hosts[names])} | draw(_ports)} | draw(_of_server)
+    client = draw(_of_client)
+    pair, server_pair = draw(_both_pairs)
     return Settings(
         ServerSpec.model_validate(LEAST_SERVER | server),
         ClientSettings.model_validate(client),
-        ClientKeys(pair.public, draw(st.sampled_from([pair.private, None])), draw(st.none() | _preshared)),
-        draw(_addresses.filter(bool)),
+        ClientKeys(pair.public, draw(st.sampled_from([pair.private, None])), draw(_any_preshared)),
+        draw(_addressed),
         server_pair.public,
     )

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.unit.clock import stand_still
 from wireguard_operator.agent import duty as duty_module
 from wireguard_operator.agent.device import DeviceDump, DeviceError
 from wireguard_operator.agent.duty import Duty, OutdatedOrderError
@@ -17,6 +18,8 @@ from wireguard_operator.agent.firewall.port import Port, State
 from wireguard_operator.agent.protocol import Applied, Endpoints, Role, RoleOrder, Seen
 from wireguard_operator.agent.service import Service
 from wireguard_operator.agent.store import Store
+
+pytestmark = pytest.mark.usefixtures("clock")
 
 ACTIVE, STANDBY = Role.ACTIVE, Role.STANDBY
 
@@ -177,7 +180,7 @@ async def test_an_active_agent_that_stood_still_is_silent_until_it_is_told_that_
     attending = asyncio.create_task(duty.attend())
     await asyncio.sleep(0.05)
     assert port.state is State.OPEN
-    time.sleep(0.5)  # noqa: ASYNC251 - the whole process, as when its machine is frozen
+    stand_still(0.5)  # the whole process, as when its machine is frozen
     async with asyncio.timeout(5):
         while duty.standing().serves:  # noqa: ASYNC110 - there is no event for that
             await asyncio.sleep(0.01)

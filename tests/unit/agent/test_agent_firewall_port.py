@@ -12,6 +12,8 @@ from wireguard_operator.agent.device import DeviceError
 from wireguard_operator.agent.firewall import program
 from wireguard_operator.agent.firewall.port import Port, Sender, State, port_table, read_senders, rules
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 
 class Nft:
     """Takes transactions, slowly, and remembers the last one."""

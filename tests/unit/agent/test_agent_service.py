@@ -20,6 +20,8 @@ from wireguard_operator.agent.service import ConflictError, InvalidRequestError,
 from wireguard_operator.agent.store import Store, StoreError
 from wireguard_operator.domain.device import DesiredState, DevicePeer, Interface
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 
 @pytest.fixture
 def device() -> FakeDevice:

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -97,13 +97,16 @@ async def test_disabled_suspended_and_expired_peers_are_off_and_come_back_as_the
     await world.peer()
     key = await ready(world)
     before = (await place.on_device(world))[key]
-    soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+    soon = (world.clock() + timedelta(hours=1)).isoformat()
     for off, reason, on in (
         ({"enabled": False}, "Disabled", {"enabled": True}),
         ({"suspensions": [{"reason": "non-payment"}]}, "Suspended", {"suspensions": []}),
         ({"expiresAt": soon}, "Expired", {"expiresAt": None}),
     ):
         await world.patch(PEERS, "alice", **off)
+        if reason == "Expired":
+            assert await ready(world) == key, "until then"
+            world.late = timedelta(hours=2)
         await told(world, reason)
         assert key not in await place.on_device(world)
         await world.patch(PEERS, "alice", **on)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ from tools.chart import render
 
 Object = dict[str, Any]
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The same in C, where PyYAML was built with it: the definitions are thousands of lines."""
+
 
 def options(tmp_path: Path, values: Object) -> list[str]:
     """Options of Helm for these values."""
@@ -21,9 +26,16 @@ def options(tmp_path: Path, values: Object) -> list[str]:
     return ["--values", str(path)]
 
 
-def objects(tmp_path: Path, values: Object | None = None) -> dict[tuple[str, str], Object]:
-    """All objects of the chart by kind and name."""
-    found = [o for o in yaml.safe_load_all(render(*options(tmp_path, values or {}))) if o]
+def objects(values: Object | None = None) -> dict[tuple[str, str], Object]:
+    """All objects of the chart by kind and name. Nobody may change them: others are given the same."""
+    return _objects(json.dumps(values or {}))
+
+
+@cache
+def _objects(values: str) -> dict[tuple[str, str], Object]:
+    with tempfile.TemporaryDirectory() as folder:
+        rendered = render(*options(Path(folder), json.loads(values)))
+    found = [o for o in yaml.load_all(rendered, LOADER) if o]
     by_name = {(o["kind"], f"{o['metadata'].get('namespace', '')}/{o['metadata']['name']}"): o for o in found}
     assert len(by_name) == len(found), "two objects have one name"
     return by_name

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 import yaml
@@ -102,8 +101,8 @@ def test_panels_neither_overlap_nor_leave_the_grid() -> None:
     assert len({panel["id"] for panel in PANELS}) == len(PANELS)
 
 
-def test_a_service_monitor_reaches_the_port_of_the_page(tmp_path: Path) -> None:
-    found = objects(tmp_path, ALL)
+def test_a_service_monitor_reaches_the_port_of_the_page() -> None:
+    found = objects(ALL)
     endpoint = found["ServiceMonitor", NAME]["spec"]["endpoints"][0]
     assert (endpoint["path"], endpoint["honorLabels"]) == (PATH, True)
     port = found["Service", f"{NAME}-metrics"]["spec"]["ports"][0]
@@ -115,36 +114,36 @@ def test_a_service_monitor_reaches_the_port_of_the_page(tmp_path: Path) -> None:
     assert by_name["health"] != by_name["metrics"]
 
 
-def test_the_network_policy_lets_in_whom_the_values_name_to_both_ports_and_nobody_else(tmp_path: Path) -> None:
+def test_the_network_policy_lets_in_whom_the_values_name_to_both_ports_and_nobody_else() -> None:
     who = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
-    policy = objects(tmp_path, {"networkPolicy": {"from": who}})["NetworkPolicy", NAME]["spec"]
+    policy = objects({"networkPolicy": {"from": who}})["NetworkPolicy", NAME]["spec"]
     assert policy["ingress"] == [
         {"ports": [{"port": "health", "protocol": "TCP"}, {"port": "metrics", "protocol": "TCP"}], "from": who}
     ]
 
 
-def test_the_rules_are_those_of_the_file(tmp_path: Path) -> None:
-    rule = objects(tmp_path, ALL)["PrometheusRule", NAME]
+def test_the_rules_are_those_of_the_file() -> None:
+    rule = objects(ALL)["PrometheusRule", NAME]
     assert rule["metadata"]["labels"]["release"] == "mon"
     assert [one for group in rule["spec"]["groups"] for one in group["rules"]] == RULES
 
 
-def test_an_alert_on_old_counters_waits_longer_where_they_are_read_seldom(tmp_path: Path) -> None:
+def test_an_alert_on_old_counters_waits_longer_where_they_are_read_seldom() -> None:
     values = ALL | {"controller": {"statsInterval": 100.5}}
-    rule = objects(tmp_path, values)["PrometheusRule", NAME]
+    rule = objects(values)["PrometheusRule", NAME]
     stale = {one["alert"]: one["expr"] for one in rule["spec"]["groups"][0]["rules"]}["WireGuardCountersStale"]
     assert "(wireguard_server_counters_read_timestamp_seconds) > 808 and" in stale
 
 
-def test_the_dashboard_is_found_by_the_sidecar_of_grafana(tmp_path: Path) -> None:
-    found = objects(tmp_path, ALL)["ConfigMap", f"{NAME}-dashboard"]
+def test_the_dashboard_is_found_by_the_sidecar_of_grafana() -> None:
+    found = objects(ALL)["ConfigMap", f"{NAME}-dashboard"]
     assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
     (text,) = found["data"].values()
     assert json.loads(text)["panels"] == PANELS
 
 
-def test_monitoring_is_off_by_default(tmp_path: Path) -> None:
-    kinds = {kind for kind, _ in objects(tmp_path)}
+def test_monitoring_is_off_by_default() -> None:
+    kinds = {kind for kind, _ in objects()}
     assert not kinds & {"ServiceMonitor", "PrometheusRule", "ConfigMap", "Service"}
 
 

@@ -93,8 +93,8 @@ def test_helm_lint_finds_nothing(tmp_path: Path, values: Object) -> None:
 
 
 @pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS)
-def test_every_object_says_whose_it_is_and_where(tmp_path: Path, values: Object) -> None:
-    for (kind, name), body in objects(tmp_path, values).items():
+def test_every_object_says_whose_it_is_and_where(values: Object) -> None:
+    for (kind, name), body in objects(values).items():
         labels = body["metadata"]["labels"]
         assert labels["app.kubernetes.io/instance"] == "wireguard-operator"
         assert labels.items() >= values.get("commonLabels", {}).items()
@@ -102,8 +102,8 @@ def test_every_object_says_whose_it_is_and_where(tmp_path: Path, values: Object)
         assert name.startswith("/") == cluster_wide, f"{kind} {name} must say its namespace"
 
 
-def test_as_little_as_possible_is_a_deployment_alone(tmp_path: Path) -> None:
-    assert list(objects(tmp_path, VALUE_SETS["as little as possible"])) == [("Deployment", NAME)]
+def test_as_little_as_possible_is_a_deployment_alone() -> None:
+    assert list(objects(VALUE_SETS["as little as possible"])) == [("Deployment", NAME)]
 
 
 def environment(deployment: Object) -> dict[str, str]:
@@ -118,8 +118,8 @@ def settings(deployment: Object, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return settings_of(argparse.Namespace())
 
 
-def test_the_defaults_of_the_chart_are_those_of_the_controller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, default = settings(objects(tmp_path)["Deployment", NAME], monkeypatch), Settings()
+def test_the_defaults_of_the_chart_are_those_of_the_controller(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, default = settings(objects()["Deployment", NAME], monkeypatch), Settings()
     assert found.namespace == "the-namespace"
     for name in (
         "watch_namespaces",
@@ -135,7 +135,7 @@ def test_the_defaults_of_the_chart_are_those_of_the_controller(tmp_path: Path, m
         assert getattr(found, name) == getattr(default, name), name
 
 
-def test_values_reach_the_controller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_reach_the_controller(monkeypatch: pytest.MonkeyPatch) -> None:
     values = {
         "watchNamespaces": ["a", "b"],
         "controller": {
@@ -148,7 +148,7 @@ def test_values_reach_the_controller(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "metrics": {"port": 9100, "peers": False},
         "agents": {"enabled": True, "port": 9443, "certificateLife": 86400},
     }
-    found = settings(objects(tmp_path, values)["Deployment", NAME], monkeypatch)
+    found = settings(objects(values)["Deployment", NAME], monkeypatch)
     assert found.watch_namespaces == ("a", "b")
     assert (found.stats_interval, found.traffic_interval, found.statistics_writes) == (0.5, 90, 7)
     assert (found.cool_down, found.sweep_interval) == (2592000, 1)
@@ -156,9 +156,9 @@ def test_values_reach_the_controller(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (found.dial_in, found.host_certificate_life) == ("[::]:9443", 86400)
 
 
-def test_hosts_reach_the_port_of_agents_through_a_service_when_it_is_open(tmp_path: Path) -> None:
-    assert ("Service", f"{NAME}-agents") not in objects(tmp_path)
-    found = objects(tmp_path, {"agents": {"enabled": True, "service": {"type": "NodePort", "nodePort": 30844}}})
+def test_hosts_reach_the_port_of_agents_through_a_service_when_it_is_open() -> None:
+    assert ("Service", f"{NAME}-agents") not in objects()
+    found = objects({"agents": {"enabled": True, "service": {"type": "NodePort", "nodePort": 30844}}})
     service, deployment = found["Service", f"{NAME}-agents"], found["Deployment", NAME]
     assert service["spec"]["type"] == "NodePort"
     assert service["spec"]["ports"] == [{"name": "agents", "port": 8444, "targetPort": "agents", "nodePort": 30844}]
@@ -183,17 +183,17 @@ def test_hosts_reach_the_port_of_agents_through_a_service_when_it_is_open(tmp_pa
     ],
 )
 def test_server_pods_run_the_controllers_image_unless_told_otherwise(
-    tmp_path: Path, image: Object, server_image: str, found: tuple[str, str]
+    image: Object, server_image: str, found: tuple[str, str]
 ) -> None:
     values = {"image": image, "controller": {"serverImage": server_image}}
-    deployment = objects(tmp_path, values)["Deployment", NAME]
+    deployment = objects(values)["Deployment", NAME]
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     assert (container["image"], environment(deployment)["WIREGUARD_OPERATOR_IMAGE"]) == found
 
 
-def test_selectors_find_the_pods_whatever_labels_are_added(tmp_path: Path) -> None:
+def test_selectors_find_the_pods_whatever_labels_are_added() -> None:
     for values in VALUE_SETS.values():
-        found = objects(tmp_path, values)
+        found = objects(values)
         labels = found["Deployment", NAME]["spec"]["template"]["metadata"]["labels"].items()
         assert found["Deployment", NAME]["spec"]["selector"]["matchLabels"].items() <= labels
         for kind, part in (("PodDisruptionBudget", "selector"), ("NetworkPolicy", "podSelector")):
@@ -206,8 +206,8 @@ def test_selectors_find_the_pods_whatever_labels_are_added(tmp_path: Path) -> No
                 assert found["Service", GATEWAY]["spec"]["selector"].items() <= theirs
 
 
-def test_a_service_monitor_finds_the_service_that_lists_the_pods(tmp_path: Path) -> None:
-    found = objects(tmp_path, VALUE_SETS["everything"])
+def test_a_service_monitor_finds_the_service_that_lists_the_pods() -> None:
+    found = objects(VALUE_SETS["everything"])
     monitor, service = found["ServiceMonitor", NAME], found["Service", f"{NAME}-metrics"]
     assert monitor["metadata"]["labels"]["release"] == "mon"
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
@@ -234,9 +234,9 @@ def rules(body: Object) -> set[tuple[str, str, str]]:
     }
 
 
-def test_no_role_has_a_wildcard_or_a_verb_that_escalates(tmp_path: Path) -> None:
+def test_no_role_has_a_wildcard_or_a_verb_that_escalates() -> None:
     for values in ({}, {"watchNamespaces": ["a"]}, {"gateway": {"enabled": True}}):
-        for (kind, name), body in objects(tmp_path, values).items():
+        for (kind, name), body in objects(values).items():
             if kind in ("Role", "ClusterRole"):
                 for group, resource, verb in rules(body):
                     assert "*" not in (group, resource, verb), name
@@ -246,11 +246,9 @@ def test_no_role_has_a_wildcard_or_a_verb_that_escalates(tmp_path: Path) -> None
                     assert resource != "serviceaccounts/token" or name == f"{NAMESPACE}-tickets/{GATEWAY_NAME}-tickets"
 
 
-def test_in_two_namespaces_the_rights_are_those_of_all_namespaces_but_for_the_namespaces_themselves(
-    tmp_path: Path,
-) -> None:
-    everywhere = rules(objects(tmp_path)["ClusterRole", "/wireguard-operator"])
-    some = objects(tmp_path, {"watchNamespaces": ["a", "b"]})
+def test_in_two_namespaces_the_rights_are_those_of_all_namespaces_but_for_the_namespaces_themselves() -> None:
+    everywhere = rules(objects()["ClusterRole", "/wireguard-operator"])
+    some = objects({"watchNamespaces": ["a", "b"]})
     assert not [key for key in some if key[0] == "ClusterRoleBinding"]
     assert rules(some["Role", "a/wireguard-operator"]) == rules(some["Role", "b/wireguard-operator"])
     missing = everywhere - rules(some["Role", "a/wireguard-operator"])
@@ -317,16 +315,16 @@ def gateway_settings(deployment: Object, monkeypatch: pytest.MonkeyPatch) -> gat
     return gateway.settings_of(argparse.Namespace())
 
 
-def test_the_defaults_of_the_chart_are_those_of_the_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    deployment = objects(tmp_path, VALUE_SETS["a gateway"])["Deployment", GATEWAY]
+def test_the_defaults_of_the_chart_are_those_of_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    deployment = objects(VALUE_SETS["a gateway"])["Deployment", GATEWAY]
     found, default = gateway_settings(deployment, monkeypatch), gateway.Settings()
     differing = {field.name for field in fields(default) if getattr(found, field.name) != getattr(default, field.name)}
     assert differing == {"namespace", "metrics_port"}
     assert (found.namespace, found.metrics_port) == (f"{NAMESPACE}-tickets", 8081)
 
 
-def test_values_reach_the_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    deployment = objects(tmp_path, VALUE_SETS["a gateway with everything"])["Deployment", GATEWAY]
+def test_values_reach_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    deployment = objects(VALUE_SETS["a gateway with everything"])["Deployment", GATEWAY]
     found = gateway_settings(deployment, monkeypatch)
     assert (found.watch_namespaces, found.namespace) == (("a", "b"), "tickets")
     assert (found.public_url, found.oidc_issuers) == ("https://vpn.example.net", ("https://id.example.net",))
@@ -335,9 +333,9 @@ def test_values_reach_the_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert mounts == {"/tmp", "/tls", "/brand"}
 
 
-def test_no_right_of_the_gateway_to_secrets_is_one_of_the_whole_cluster(tmp_path: Path) -> None:
+def test_no_right_of_the_gateway_to_secrets_is_one_of_the_whole_cluster() -> None:
     for values in (VALUE_SETS["a gateway"], VALUE_SETS["a gateway with everything"]):
-        found = objects(tmp_path, values)
+        found = objects(values)
         for (kind, name), body in found.items():
             if kind == "ClusterRoleBinding" and body["subjects"][0]["name"] == GATEWAY_NAME:
                 bound = rules(found["ClusterRole", f"/{body['roleRef']['name']}"])

@@ -44,7 +44,9 @@ class Kube:
         return self.body
 
 
-async def test_a_lease_is_given_up_in_time_when_the_api_server_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lease_is_given_up_in_time_when_the_api_server_does_not_answer(
+    clock: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "DEADLINE", 0.5)
     monkeypatch.setattr(module, "RETRY", 0.1)
     kube = Kube()

@@ -96,7 +96,7 @@ async def test_endless_refusals_are_an_error_in_the_end(monkeypatch: pytest.Monk
     await runner.cleanup()
 
 
-async def test_who_waits_already_waits_for_the_next_refusal_as_well() -> None:
+async def test_who_waits_already_waits_for_the_next_refusal_as_well(clock: None) -> None:
     pace, began = Pace(), time.monotonic()
     pace.hold(0.1)
     waiting = asyncio.create_task(pace.wait())

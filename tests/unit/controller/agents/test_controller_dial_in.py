@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from wireguard_operator.agent import controller_port, dial, joining, protocol, tls
 from wireguard_operator.agent.bundle import Bundle
@@ -26,7 +28,7 @@ from wireguard_operator.controller.agents import enrolment
 from wireguard_operator.controller.agents.authority import Authority
 from wireguard_operator.controller.agents.client import AgentError, AgentUnreachable
 from wireguard_operator.controller.agents.dial_in import DialIn
-from wireguard_operator.controller.agents.dialled import Dialled
+from wireguard_operator.controller.agents.dialled import Dialled, DialledAgent, Link
 from wireguard_operator.controller.agents.enrolment import Enrolments
 from wireguard_operator.controller.metrics.process import Metrics
 from wireguard_operator.domain import certificates, host_tokens
@@ -319,12 +321,24 @@ async def test_a_host_that_may_not_dial_says_why_once(
 async def test_an_answer_that_never_comes_is_not_waited_for_for_ever(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wireguard_operator.controller.agents.dialled.TIMEOUT", aiohttp.ClientTimeout(total=0.1))
+    monkeypatch.setattr("wireguard_operator.controller.agents.client.QUICK", aiohttp.ClientTimeout(total=0.1))
     task = dialling(site, Slow(), tmp_path)
     await until(lambda: len(site.connected) == 1)
     with pytest.raises(AgentUnreachable, match="does not answer within"):
-        await site.dialled.agent(BERLIN, Metrics()).status()
+        await site.dialled.agent(BERLIN, Metrics()).standing()
     await stop(task)
+
+
+async def test_an_ordinary_question_is_waited_for_as_long_as_one_to_any_other_agent(clock: None) -> None:
+    class Silent:
+        async def send_bytes(self, _: bytes) -> None:
+            """Nobody answers."""
+
+    agent = DialledAgent(Link(BERLIN, cast(web.WebSocketResponse, Silent()), "192.0.2.7"), Metrics())
+    began = time.monotonic()
+    with pytest.raises(AgentUnreachable, match="does not answer within 60 s"):
+        await agent.status()
+    assert time.monotonic() - began == pytest.approx(60)
 
 
 async def test_a_controller_without_the_port_says_how_to_open_it() -> None:
