@@ -1,6 +1,7 @@
-"""Which tests have an event loop with a clock of its own."""
+"""Which tests have an event loop with a clock of its own, and what the garbage collector leaves alone."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -17,3 +18,8 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[]
     """One for each test."""
     has_clock = "clock" in getattr(item, "fixturenames", ())
     return {"clock": ClockLoop} if has_clock else {"machine": asyncio.new_event_loop}
+
+
+def pytest_collection_finish() -> None:
+    """What was imported is never garbage; the collector would look at all of it again every few seconds."""
+    gc.freeze()

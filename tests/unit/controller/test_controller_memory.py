@@ -21,9 +21,10 @@ class Ring:
 @pytest.fixture(autouse=True)
 def collector() -> Iterator[None]:
     before = gc.get_threshold()
+    gc.unfreeze()  # of what the tests froze
     yield
     gc.set_threshold(*before)
-    gc.unfreeze()
+    gc.freeze()
 
 
 def test_young_cycles_are_collected_and_nothing_old_is_looked_at_again() -> None:
