@@ -41,24 +41,13 @@ class Subscriber:
         form = 'go-template={{index .data "wg0.conf" | base64decode}}'
         self._path.touch(mode=0o600)
         self._path.write_text(tenant.kubectl("get", "secret", f"{peer}-wireguard", "-o", form))
-        self._up()
-
-    def reconnect(self) -> None:
-        """Off and on again, with the same configuration."""
-        self._down()
-        self._up()
-
-    def disconnect(self) -> None:
-        self._down()
-        self._directory.cleanup()
-
-    def _up(self) -> None:
         env = {**os.environ, "WG_QUICK_USERSPACE_IMPLEMENTATION": str(find_or_build("wireguard-go"))}
         sh(*self._site.command("wg-quick", "up", str(self._path)), env=env)
 
-    def _down(self) -> None:
+    def disconnect(self) -> None:
         # Deleting the link would leave the rules behind that keep the tunnel's addresses from coming in elsewhere.
         subprocess.run(self._site.command("wg-quick", "down", str(self._path)), capture_output=True, check=False)
+        self._directory.cleanup()
 
     def ping(self, address: str = "10.8.0.1", seconds: float = 1.0) -> bool:
         command = self._site.command("ping", "-n", "-c1", f"-W{seconds}", "-I", self.interface, address)

@@ -28,6 +28,8 @@ CONFIRM_SECONDS = 5.0
 """For which an agent that was active waits for the controller's word; ten of its looks."""
 STOPPED_SECONDS = 3.0
 """For which a process that did not run may have been given up meanwhile: the controller does so after two."""
+KEEP_SECONDS = 0.5
+"""Between words to the kernel that the port stays open."""
 LISTEN_SECONDS = 0.1
 """Between looks at who sends, while somebody is awaited."""
 NEXT_SECONDS = 0.02
@@ -86,7 +88,7 @@ class Duty:
                 self._confirm_by = time.monotonic() + CONFIRM_SECONDS
         self._serves = self._role is Role.ACTIVE and self._confirm_by is None
         self._service.speaks = self._serves
-        await self._port.become(State.OPEN if self._serves else State.CLOSED)
+        await self._port.become(self._open() if self._serves else State.CLOSED)
 
     def standing(self) -> Standing:
         """Where this agent stands. Waits for nothing."""
@@ -112,6 +114,7 @@ class Duty:
                 await self._start_over()
             self._term, self._role, self._confirm_by = order.term, order.role, None
             if order.role is Role.ACTIVE and self._serves:
+                await self._port.become(self._open())
                 await self._service.greet({sender.endpoint for sender in await self._port.heard()})
             elif order.role is Role.ACTIVE:
                 await self._serve()
@@ -144,16 +147,13 @@ class Duty:
         """Call those that are awaited. Runs until cancelled."""
         took = 0.0
         while True:
-            pause, before = self._pause(took), time.monotonic()
             with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(self._pause(took)):
                     await self._begun.wait()
             self._begun.clear()
             awake = time.monotonic()
             try:
                 async with self._lock:
-                    if time.monotonic() - before > pause + STOPPED_SECONDS:
-                        await self._doubt()
                     if self._confirm_by is not None and time.monotonic() > self._confirm_by:
                         logger.warning("nobody says who serves; this agent did before it was started, and does again")
                         self._confirm_by = None
@@ -165,6 +165,16 @@ class Duty:
             except (DeviceError, StoreError) as error:
                 logger.warning("the device does not follow: %s", error)
             took = time.monotonic() - awake
+
+    async def keep(self) -> None:
+        """Keep the port open while this process runs. Runs until cancelled."""
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(KEEP_SECONDS)
+            if time.monotonic() - before > STOPPED_SECONDS:
+                await self._doubt_or_tell()
+            elif self._serves and self._port is not None:
+                self._port.keep()
 
     async def relieved(self) -> None:
         """Return when another agent serves, or nobody takes over in time; at once where there is no other."""
@@ -192,13 +202,24 @@ class Duty:
         self._awaited.forget_heard()
         self._heard.clear()
         assert self._port is not None  # noqa: S101 - the callers look
-        await self._port.become(State.OPEN)
+        await self._port.become(self._open())
         self._serves = self._service.speaks = True
         self._relieved.clear()
         self._looked = 0.0
         self._listened = 0.0
         self._new_until = time.monotonic() + NEW_SECONDS
         self._begun.set()
+
+    def _open(self) -> State:
+        """Where nobody orders there is no other pod, and the tunnels go on whatever becomes of the agent."""
+        return State.KEPT if self._term else State.OPEN
+
+    async def _doubt_or_tell(self) -> None:
+        try:
+            async with self._lock:
+                await self._doubt()
+        except DeviceError as error:
+            logger.warning("the port does not close: %s", error)
 
     async def _doubt(self) -> None:
         """This process stood still, as it does on a frozen machine: be silent until it is known who serves."""

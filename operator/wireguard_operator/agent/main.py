@@ -140,7 +140,7 @@ async def _main(args: argparse.Namespace) -> None:
     try:
         await duty.begin()
         await service.restore(args.boot)
-        work = [service.supervise(), duty.attend(), identity.keep()]
+        work = [service.supervise(), duty.attend(), duty.keep(), identity.keep()]
         if listener is not None:
             await runner.setup()
             await web.SockSite(runner, listener, ssl_context=identity.context).start()

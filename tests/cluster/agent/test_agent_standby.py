@@ -186,6 +186,25 @@ async def test_an_active_agent_that_is_told_to_end_serves_until_another_one_does
     assert await asyncio.to_thread(one.process.wait, 30) == 0
 
 
+async def test_a_frozen_agents_device_says_nothing_more_until_the_agent_knows_that_it_serves(
+    lab: Lab, place: Place
+) -> None:
+    one, _ = await both(lab, place, lab.make_client())
+    assert one.process is not None
+    await asyncio.sleep(3)
+    assert lab.client.ping("10.8.0.1", 1), "the agent has kept the port open"
+    one.process.send_signal(signal.SIGSTOP)
+    await eventually(lambda: asyncio.to_thread(lab.client.ping, "10.8.0.1", 0.3), lambda answer: not answer)
+    before = place.came()
+    assert not lab.client.ping("10.8.0.1", 1)
+    assert place.came() == before, "the device runs, and nothing leaves its port"
+    one.process.send_signal(signal.SIGCONT)
+    await eventually(lambda: standing(one), lambda answer: not answer.serves)
+    assert not lab.client.ping("10.8.0.1", 0.5)
+    await order(one, 1, ACTIVE)
+    await eventually(lambda: asyncio.to_thread(lab.client.ping, "10.8.0.1", 0.5))
+
+
 async def test_a_client_that_comes_from_another_port_is_known_by_its_session(lab: Lab, place: Place) -> None:
     client = lab.make_client()
     one, two = await both(lab, place, client)

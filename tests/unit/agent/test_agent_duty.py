@@ -59,11 +59,15 @@ class FakePort:
         self.state = State.FREE
         self.problem = ""
         self.asked = asyncio.Event()
+        self.kept = 0
 
     async def become(self, state: State) -> None:
         if self.problem:
             raise DeviceError(self.problem)
         self.state = state
+
+    def keep(self) -> None:
+        self.kept += 1
 
     async def heard(self) -> list[Any]:
         self.asked.set()
@@ -107,7 +111,7 @@ async def test_a_new_standby_is_closed_until_it_is_ordered_to_serve(
     assert (port.state, service.speaks, duty.standing().serves) == (State.CLOSED, False, False)
     standing = await duty.order(RoleOrder(1, ACTIVE))
     assert (standing.term, standing.role, standing.serves) == (1, ACTIVE, True)
-    assert (port.state, service.speaks) == (State.OPEN, True)
+    assert (port.state, service.speaks) == (State.KEPT, True)
 
 
 async def test_an_active_agent_that_is_told_once_more_greets_its_peers(
@@ -167,29 +171,37 @@ async def test_a_former_active_agent_waits_to_be_told_and_serves_when_nobody_say
     monkeypatch.setattr(duty_module, "LOOK_SECONDS", 0.01)
     alone = await begin(service, store, port)
     await attended(alone, 0.2)
-    assert port.state is State.OPEN
+    assert port.state is State.KEPT
     assert alone.standing().serves
 
 
 async def test_an_active_agent_that_stood_still_is_silent_until_it_is_told_that_it_serves(
-    service: FakeService, store: Store, port: FakePort, monkeypatch: pytest.MonkeyPatch
+    service: FakeService, store: Store, port: FakePort
 ) -> None:
-    monkeypatch.setattr(duty_module, "STOPPED_SECONDS", 0.2)
     duty = await begin(service, store, port)
     await duty.order(RoleOrder(1, ACTIVE))
-    attending = asyncio.create_task(duty.attend())
-    await asyncio.sleep(0.05)
-    assert port.state is State.OPEN
-    stand_still(0.5)  # the whole process, as when its machine is frozen
+    keeping = asyncio.create_task(duty.keep())
+    await asyncio.sleep(10)
+    assert (port.state, port.kept) == (State.KEPT, 10 / duty_module.KEEP_SECONDS - 1)
+    stand_still(duty_module.STOPPED_SECONDS + 1)  # the whole process, as when its machine is frozen
     async with asyncio.timeout(5):
         while duty.standing().serves:  # noqa: ASYNC110 - there is no event for that
             await asyncio.sleep(0.01)
-    assert port.state is State.CLOSED
+    assert (port.state, port.kept) == (State.CLOSED, 19), "it does not say first that all is well"
     assert duty.standing().role is ACTIVE
     assert (await duty.order(RoleOrder(1, ACTIVE))).serves
-    assert port.state is State.OPEN
+    assert port.state is State.KEPT
     assert service.fresh == 0, "its sessions go on"
-    attending.cancel()
+    keeping.cancel()
+
+
+async def test_the_port_of_an_agent_that_nobody_orders_is_open_whatever_becomes_of_the_agent(
+    service: FakeService, store: Store, port: FakePort
+) -> None:
+    duty = await begin(service, store, port, ACTIVE)
+    assert port.state is State.OPEN
+    await duty.order(RoleOrder(1, ACTIVE))
+    assert port.state is State.KEPT, "from now on another one may take over"
 
 
 async def test_sessions_of_a_former_term_are_ended_once_the_agent_stands_by(

@@ -48,7 +48,10 @@ def test_a_closed_port_drops_both_ways_an_open_one_nothing_and_a_free_one_has_no
     assert "update @heard4" in opened
     assert "update @heard6" in opened
     assert "chain" not in free
-    for text in (closed, opened, free):
+    kept = rules("wg0", 51820, State.KEPT)
+    assert "udp sport 51820 udp sport != @kept counter drop" in kept
+    assert set(opened.splitlines()) <= set(kept.splitlines())
+    for text in (closed, opened, kept, free):
         assert text.splitlines()[1].startswith("delete table"), "it takes the place of what is there in one step"
 
 
@@ -61,6 +64,7 @@ def test_senders_are_read_as_endpoints_and_sessions() -> None:
             {"metainfo": {}},
             {"set": {"name": "heard4", "elem": entries(("192.0.2.2", 5, 7))}},
             {"set": {"name": "heard6", "elem": entries(("2001:db8::2", 6, 8))}},
+            {"set": {"name": "kept", "elem": [{"elem": {"val": 51820, "expires": 1}}]}},
             {"set": {"name": "empty"}},
         ]
     }

@@ -4,12 +4,18 @@ A standby has every peer on its device and must answer none. That its port is cl
 holds for every driver, and needs no second way to bring a device up. The kernel notes who sends: a client that does
 not know yet that its session has ended goes on with data packets, which WireGuard drops without a word, though they
 tell from where the client can be reached, and by the receiver's index (WireGuard paper, section 5.4.6) who it is.
+
+Where another pod may take over the port is open only while the agent says so again and again. A machine that is frozen
+is given up; when it thaws the device has timers that are due, and would speak to clients before its agent can know what
+happened. The kernel's clock went on meanwhile, so nothing gets out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
@@ -19,6 +25,8 @@ from .table import table_name
 
 HEARD_SECONDS = 20
 """How long the kernel remembers a sender after its last packet."""
+KEPT_SECONDS = 2.0
+"""For which the word of the agent holds; after two looks of a second the controller gives a silent pod up."""
 SENDERS = 65536
 """The most that it remembers of each IP version; WireGuard's own limit of peers in user space."""
 
@@ -32,6 +40,8 @@ class State(Enum):
     """No packet comes in or goes out."""
     OPEN = "open"
     """Senders are noted."""
+    KEPT = "kept"
+    """Open, for ``KEPT_SECONDS`` after each ``Port.keep``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +71,18 @@ def rules(interface: str, port: int, state: State) -> str:
             f"  chain out {{ type filter hook output priority -310; udp sport {port} counter drop; }}",
             "}",
         ]
-    elif state is State.OPEN:
+    elif state is not State.FREE:
         lines.append(f"table {name} {{")
+        if state is State.KEPT:
+            lines += [
+                "  set kept {",
+                f"    type inet_service; flags dynamic,timeout; timeout {KEPT_SECONDS:g}s; elements = {{ {port} }};",
+                "  }",
+                "  chain out { type filter hook output priority -310;",
+                f'    oifname "lo" udp dport {port} update @kept {{ udp dport }} drop',
+                f"    udp sport {port} udp sport != @kept counter drop",
+                "  }",
+            ]
         for version, address in ((4, "ip saddr"), (6, "ip6 saddr")):
             lines.append(
                 f"  set heard{version} {{ typeof {address} . udp sport . @th,96,32; flags dynamic,timeout;"
@@ -81,7 +101,8 @@ def read_senders(text: str) -> list[Sender]:
     """What nft's JSON of the table says."""
     senders = []
     for item in json.loads(text)["nftables"]:
-        for element in item.get("set", {}).get("elem", ()):
+        found = item.get("set", {})
+        for element in found.get("elem", ()) if str(found.get("name")).startswith("heard") else ():
             address, port, session = element["elem"]["val"]["concat"]
             host = f"[{address}]" if ":" in address else address
             senders.append(Sender(f"{host}:{port}", session))
@@ -96,6 +117,7 @@ class Port:
         self._port: int | None = None
         self._made: tuple[int, State] | None = None
         self._state = State.FREE
+        self._voice: socket.socket | None = None
         self._lock = asyncio.Lock()
 
     async def ensure(self, port: int) -> None:
@@ -115,13 +137,26 @@ class Port:
 
     async def heard(self) -> list[Sender]:
         """Who sent lately to the open port. Raises DeviceError."""
-        if self._made is None or self._made[1] is not State.OPEN:
+        if self._made is None or self._made[1] not in (State.OPEN, State.KEPT):
             return []
         return read_senders(await program.list_table(port_table(self._interface)) or '{"nftables": []}')
+
+    def keep(self) -> None:
+        """A port in state KEPT stays open for a while. Waits for nothing: a packet to oneself, which goes nowhere."""
+        if self._port is None:
+            return
+        if self._voice is None:
+            self._voice = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._voice.setblocking(False)
+        with suppress(OSError):  # that it was dropped
+            self._voice.sendto(b"", ("127.0.0.1", self._port))
 
     async def remove(self) -> None:
         """Let go of the port. Raises DeviceError."""
         await self.become(State.FREE)
+        if self._voice is not None:
+            self._voice.close()
+            self._voice = None
 
     async def _make(self, port: int, state: State) -> None:
         if not program.is_installed():
