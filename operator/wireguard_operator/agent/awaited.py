@@ -126,8 +126,10 @@ class Awaited:
         return sum(peer.not_before > now for peer in self._peers.values())
 
     def _is_better(self, key: str, place: _Place, other: _Place | None) -> bool:
-        if other is None or place.is_certain != other.is_certain:
-            return other is None or place.is_certain
+        if other is None:
+            return True
+        if place.is_certain != other.is_certain:
+            return place.is_certain
         # One session from two endpoints: the client has moved, and did not answer at the one that was called.
         return other == self._peers[key].called_at
 

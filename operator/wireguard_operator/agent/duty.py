@@ -172,7 +172,7 @@ class Duty:
             before = time.monotonic()
             await asyncio.sleep(KEEP_SECONDS)
             if time.monotonic() - before > STOPPED_SECONDS:
-                await self._doubt_or_tell()
+                await self._doubt()
             elif self._serves and self._port is not None:
                 self._port.keep()
 
@@ -214,21 +214,18 @@ class Duty:
         """Where nobody orders there is no other pod, and the tunnels go on whatever becomes of the agent."""
         return State.KEPT if self._term else State.OPEN
 
-    async def _doubt_or_tell(self) -> None:
-        try:
-            async with self._lock:
-                await self._doubt()
-        except DeviceError as error:
-            logger.warning("the port does not close: %s", error)
-
     async def _doubt(self) -> None:
         """This process stood still, as it does on a frozen machine: be silent until it is known who serves."""
-        if self._port is None or not self._serves or not self._term:
-            return
-        logger.warning("this agent stood still, so another one may serve; waiting to be told")
-        self._serves = self._service.speaks = False
-        self._confirm_by = time.monotonic() + CONFIRM_SECONDS
-        await self._port.become(State.CLOSED)
+        async with self._lock:
+            if self._port is None or not self._serves or not self._term:
+                return
+            logger.warning("this agent stood still, so another one may serve; waiting to be told")
+            self._serves = self._service.speaks = False
+            self._confirm_by = time.monotonic() + CONFIRM_SECONDS
+            try:
+                await self._port.become(State.CLOSED)
+            except DeviceError as error:
+                logger.warning("the port does not close: %s", error)
 
     async def _stand_by(self) -> None:
         assert self._port is not None  # noqa: S101 - the caller looks

@@ -108,3 +108,13 @@ async def test_a_port_that_cannot_be_closed_is_no_standby_s(monkeypatch: pytest.
         await port.ensure(51820)
     await port.become(State.OPEN)
     await port.ensure(51820)
+
+
+async def test_only_a_port_that_is_kept_open_is_spoken_for(nft: Nft) -> None:
+    port = Port("wg0")
+    await port.ensure(51820)
+    for state, speaks in ((State.OPEN, False), (State.CLOSED, False), (State.KEPT, True)):
+        await port.become(state)
+        port.keep()
+        assert (port._voice is not None) is speaks, state
+    await port.remove()

@@ -143,13 +143,13 @@ class Port:
 
     def keep(self) -> None:
         """A port in state KEPT stays open for a while. Waits for nothing: a packet to oneself, which goes nowhere."""
-        if self._port is None:
-            return
+        if self._made is None or self._made[1] is not State.KEPT:
+            return  # nobody would drop the packet, and the device would get it
         if self._voice is None:
             self._voice = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
             self._voice.setblocking(False)
         with suppress(OSError):  # that it was dropped
-            self._voice.sendto(b"", ("127.0.0.1", self._port))
+            self._voice.sendto(b"", ("127.0.0.1", self._made[0]))
 
     async def remove(self) -> None:
         """Let go of the port. Raises DeviceError."""
