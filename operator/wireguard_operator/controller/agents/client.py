@@ -55,6 +55,13 @@ class AgentUnreachable(AgentError):
     outcome: ClassVar[AgentOutcome] = "unreachable"
 
 
+class AgentReplaced(AgentUnreachable):
+    """No answer is waited for any more: another agent speaks for the device now, and has to be asked instead."""
+
+    def __init__(self) -> None:
+        super().__init__("another agent speaks for the device now")
+
+
 class AgentRefused(AgentError):
     """The other side is not the agent that the server's Secret names, or it does not trust us."""
 

@@ -200,9 +200,10 @@ class Arbiter:
         logger.info("server %s: pod %s is silenced after %.2f s", self._key, former.name, time.monotonic() - began)
         try:
             former.standing = await former.client().order(RoleOrder(seat.term, Role.STANDBY))
-            await self._read_last(former.client())
-        except AgentError as error:
-            former.tell(str(error))
+            async with asyncio.timeout(BRING_UP_SECONDS):
+                await self._read_last(former.client())
+        except (AgentError, TimeoutError) as error:
+            former.tell(f"its last counters are not read: {str(error) or 'no answer in time'}")
 
     def _announce(self, server: WireGuardServer, change: Change) -> None:
         news = events.taken_over(change)

@@ -129,7 +129,7 @@ class Carrier:
 
     def _changed(self) -> None:
         """Another pod serves: what its agent holds has to be asked, and it is told what it needs."""
-        self._link.doubt()
+        self._link.replace_agent()
         self._wake()
 
     def _own_agent(self, server: WireGuardServer) -> AgentClient:

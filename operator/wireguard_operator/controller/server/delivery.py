@@ -13,7 +13,7 @@ from ...api.base import Key
 from ...api.server import WireGuardServer
 from ...domain import events, usage
 from ...kube.resources import PEERS
-from ..agents.client import AgentError
+from ..agents.client import AgentError, AgentReplaced
 from ..agents.link import DeviceLink
 from ..metrics.process import Change
 from ..services import Services
@@ -70,6 +70,8 @@ class Delivery:
 
     def failed(self, server: ServerRecord, error: AgentError) -> None:
         """The agent did not do what it was asked."""
+        if isinstance(error, AgentReplaced):
+            return  # the next turn asks the other one
         problem = self._carrier.problem(server.server, error)
         if server.facts.program_problem != problem:
             logger.warning("server %s: %s", server.key, error)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
+import time
 from typing import cast
 
 import pytest
 
 from tests.unit.controller.world import Agent
-from wireguard_operator.agent.protocol import Ack, DeltaRequest, PartReply, Snapshot
+from wireguard_operator.agent.protocol import Ack, AgentStatus, DeltaRequest, PartReply, Snapshot
 from wireguard_operator.controller.agents import link as link_module
-from wireguard_operator.controller.agents.client import AgentClient, AgentError, AgentUnreachable
+from wireguard_operator.controller.agents.client import AgentClient, AgentError, AgentReplaced, AgentUnreachable
 from wireguard_operator.controller.agents.link import DeviceLink
 from wireguard_operator.domain.device import DevicePeer, Interface
 
@@ -315,3 +317,49 @@ async def test_a_delta_that_was_not_acknowledged_is_sent_again(wire: Wire) -> No
     wire.left = 1000
     await link.push(wire.client)
     expect(wire, {0, 1, 2, 7})
+
+
+class Frozen(Wire):
+    """An agent that is never heard of again."""
+
+    async def status(self) -> AgentStatus:
+        await asyncio.sleep(60)
+        raise AgentUnreachable("no answer in time")
+
+
+async def test_who_takes_over_from_a_frozen_agent_is_told_at_once_of_a_cut(clock: None, wire: Wire) -> None:
+    link, frozen = link_with(3), Frozen()
+    await link.push(wire.client)
+    reading = asyncio.create_task(link.counters(frozen.client, ""))
+    await asyncio.sleep(1)
+    link.drop(peer(1).public_key)
+    waiting = asyncio.create_task(link.push(frozen.client))
+    await asyncio.sleep(1)
+    before = time.monotonic()
+    link.replace_agent()
+    link.replace_agent()
+    for given_up in (reading, waiting):
+        with pytest.raises(AgentReplaced):
+            await given_up
+    await link.push(wire.client)
+    assert time.monotonic() == before
+    expect(wire, {0, 2})
+
+
+async def test_the_next_page_of_counters_is_not_asked_of_an_agent_that_was_replaced(wire: Wire) -> None:
+    link = link_with(3)
+    await link.push(wire.client)
+    await link.counters(wire.client, "")
+    link.replace_agent()
+    with pytest.raises(AgentReplaced):
+        await link.counters(Frozen().client, "", more=True)
+    await link.counters(wire.client, "")
+
+
+async def test_an_exchange_that_is_cancelled_is_not_taken_for_one_that_was_given_up() -> None:
+    link = link_with(3)
+    reading = asyncio.create_task(link.counters(Frozen().client, ""))
+    await asyncio.sleep(1)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading

@@ -139,7 +139,7 @@ class Stage:
     def make(self) -> Arbiter:
         events = SimpleNamespace(tell=lambda _kind, _about, news: self.news.append(news))
         services = SimpleNamespace(client=self.cluster, cache=self.cache, events=events, metrics=Metrics())
-        self.arbiter = Arbiter(cast(Services, services), KEY, self.link, Relay(), self.read_last, self.link.doubt)
+        self.arbiter = Arbiter(cast(Services, services), KEY, self.link, Relay(), self.read_last, self.link.replace_agent)
         return self.arbiter
 
     async def read_last(self, agent: AgentClient) -> None:

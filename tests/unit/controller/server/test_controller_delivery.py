@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.controller.world import World, serving, until
 from wireguard_operator.api.base import Key
-from wireguard_operator.controller.agents.client import AgentUnreachable
+from wireguard_operator.controller.agents.client import AgentReplaced, AgentUnreachable
 from wireguard_operator.controller.server.delivery import Delivery
 
 BERLIN, ALICE = Key("isp", "berlin"), Key("isp", "alice")
@@ -38,6 +38,13 @@ async def test_an_agent_s_trouble_is_logged_once(world: World, caplog: pytest.Lo
         for _ in range(2):
             sends.failed(server, AgentUnreachable("no answer"))
     assert [record.message for record in caplog.records] == ["server isp/berlin: no answer"]
+
+
+async def test_that_another_agent_speaks_for_the_device_is_no_trouble(world: World) -> None:
+    await serving(world, "alice")
+    server = world.cache.servers[BERLIN]
+    delivery(world).failed(server, AgentReplaced())
+    assert server.facts.program_problem is None
 
 
 async def test_what_changed_nothing_is_forgotten_but_for_those_who_are_still_provided_for(
