@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,18 +17,22 @@ _ANSWER = re.compile(r"^\[(\d+\.\d+)\] \d+ bytes from", re.MULTILINE)
 
 
 class Stream:
-    """Pings in one direction, twenty a second, from now on."""
+    """Pings in one direction, a thousand a second, so that some are always under way; from now on."""
 
     def __init__(self, site: Site, subscriber: Subscriber, address: str = "10.8.0.1") -> None:
         self.began = time.time()
-        command = ("ping", "-n", "-D", "-O", "-i0.05", "-I", subscriber.interface, address)
-        self._process = subprocess.Popen(site.command(*command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        command = ("ping", "-n", "-D", "-O", "-i0.001", "-I", subscriber.interface, address)
+        # A pipe would be full before it is read.
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it is read when the pings have ended
+        self._process = subprocess.Popen(site.command(*command), stdout=self._said, stderr=subprocess.STDOUT)
 
     def end(self) -> list[float]:
         """When answers came (Unix seconds)."""
         self._process.send_signal(signal.SIGINT)
-        output = self._process.communicate(timeout=30)[0].decode()
-        return [float(moment) for moment in _ANSWER.findall(output)]
+        self._process.wait(timeout=30)
+        with self._said:
+            self._said.seek(0)
+            return [float(moment) for moment in _ANSWER.findall(self._said.read().decode())]
 
 
 def longest_gap(moments: list[float], began: float, ended: float) -> float:

@@ -49,6 +49,10 @@ class Subscriber:
         subprocess.run(self._site.command("wg-quick", "down", str(self._path)), capture_output=True, check=False)
         self._directory.cleanup()
 
+    def endpoint(self) -> str:
+        """Where the device believes that the server is: it follows whoever of the server's devices spoke last."""
+        return sh(*self._site.command("wg", "show", self.interface, "endpoints")).split()[1]
+
     def ping(self, address: str = "10.8.0.1", seconds: float = 1.0) -> bool:
         command = self._site.command("ping", "-n", "-c1", f"-W{seconds}", "-I", self.interface, address)
         return subprocess.run(command, capture_output=True, timeout=seconds + 10, check=False).returncode == 0

@@ -33,13 +33,13 @@ KEEP_SECONDS = 0.5
 LISTEN_SECONDS = 0.1
 """Between looks at who sends, while somebody is awaited."""
 NEXT_SECONDS = 0.02
-"""Between looks at who has answered, while others wait to be called."""
+"""Between looks at who has answered, while others wait to be called, and at who sends, just after a change."""
 LOOK_SECONDS = 0.5
 """Between looks at the device for handshakes meanwhile, and between looks whether anything is to be done."""
 LAST_SECONDS = 3.0
 """For which what a relieved agent has counted can still be read."""
-NEW_SECONDS = 10.0
-"""For which an agent that has just begun to serve looks whether subscribers come to it."""
+NEW_SECONDS = 2.0
+"""For which subscribers come to an agent that has just begun to serve: nodes follow a Service in less."""
 RELIEF_SECONDS = 15.0
 """For which an active agent that is told to end waits for another one to take over; below the pod's grace period."""
 
@@ -64,7 +64,6 @@ class Duty:
         self._lock = asyncio.Lock()
         self._awaited = Awaited()
         self._places = Places()
-        self._heard: set[Sender] = set()
         self._relieved = asyncio.Event()
         self._begun = asyncio.Event()
         """Has the next look come at once."""
@@ -92,7 +91,7 @@ class Duty:
 
     def standing(self) -> Standing:
         """Where this agent stands. Waits for nothing."""
-        return Standing(self._term, self._role, self._serves, self._service.applied(), len(self._heard), self.stopping)
+        return Standing(self._term, self._role, self._serves, self._service.applied(), self.stopping)
 
     async def order(self, order: RoleOrder) -> Standing:
         """Be that from now on. Raises OutdatedOrderError, StoreError, DeviceError.
@@ -120,6 +119,19 @@ class Duty:
                 await self._serve()
             else:
                 await self._stand_by()
+            return self.standing()
+
+    async def pause(self, term: int) -> Standing:
+        """Be silent until the next order, or for ``CONFIRM_SECONDS``: another agent is about to serve in ``term``.
+
+        What leaves the node after its connection-tracking entry is deleted comes to a client from another port, and the
+        client follows it here, where nobody serves any more. Raises OutdatedOrderError, DeviceError.
+        """
+        async with self._lock:
+            if self._port is None or term <= self._term:
+                raise OutdatedOrderError
+            if self._serves:
+                await self._fall_silent()
             return self.standing()
 
     async def expect(self, endpoints: Endpoints) -> Standing:
@@ -155,7 +167,7 @@ class Duty:
             try:
                 async with self._lock:
                     if self._confirm_by is not None and time.monotonic() > self._confirm_by:
-                        logger.warning("nobody says who serves; this agent did before it was started, and does again")
+                        logger.warning("nobody says who serves; this agent did before, and does again")
                         self._confirm_by = None
                         await self._serve()
                     if self._serves:
@@ -200,7 +212,6 @@ class Duty:
         own = {key: Seen(endpoint, now) for key, endpoint in self._service.last_endpoints().items()}
         self._awaited.take(own)
         self._awaited.forget_heard()
-        self._heard.clear()
         assert self._port is not None  # noqa: S101 - the callers look
         await self._port.become(self._open())
         self._serves = self._service.speaks = True
@@ -220,12 +231,17 @@ class Duty:
             if self._port is None or not self._serves or not self._term:
                 return
             logger.warning("this agent stood still, so another one may serve; waiting to be told")
-            self._serves = self._service.speaks = False
-            self._confirm_by = time.monotonic() + CONFIRM_SECONDS
             try:
-                await self._port.become(State.CLOSED)
+                await self._fall_silent()
             except DeviceError as error:
                 logger.warning("the port does not close: %s", error)
+
+    async def _fall_silent(self) -> None:
+        """For a while; whoever serves is about to be told."""
+        assert self._port is not None  # noqa: S101 - the callers look
+        self._serves = self._service.speaks = False
+        self._confirm_by = time.monotonic() + CONFIRM_SECONDS
+        await self._port.become(State.CLOSED)
 
     async def _stand_by(self) -> None:
         assert self._port is not None  # noqa: S101 - the caller looks
@@ -242,9 +258,10 @@ class Duty:
 
     def _pause(self, took: float) -> float:
         """Until the next look; the last one ``took`` so many seconds, which handshakes need as well."""
-        if self._serves and self._awaited.waits:
-            return min(LISTEN_SECONDS, max(NEXT_SECONDS, took))
-        return LISTEN_SECONDS if (self._serves and self._awaited) or self._is_new() else LOOK_SECONDS
+        if not self._serves or not self._awaited:
+            return LOOK_SECONDS
+        is_new = time.monotonic() < self._new_until
+        return min(LISTEN_SECONDS, max(NEXT_SECONDS, took)) if is_new or self._awaited.waits else LISTEN_SECONDS
 
     async def _listen(self) -> None:
         now = time.monotonic()
@@ -252,7 +269,7 @@ class Duty:
         if self._awaited and (now - self._looked >= LOOK_SECONDS or self._awaited.outstanding(now)):
             self._looked = now
             self._settle(await self._service.observe())
-        if not self._awaited and not self._is_new():
+        if not self._awaited:
             return
         if self._port is None:
             calls = self._awaited.all(now)
@@ -261,15 +278,10 @@ class Duty:
             if not self._awaited.waits or now - self._listened >= LOOK_SECONDS:
                 self._listened = now
                 senders = await self._port.heard()
-                self._heard |= set(senders)
             calls = self._awaited.heard(senders, now)
         if calls.endpoints:
             await self._service.call(calls.endpoints, calls.again)
             logger.info("%d peers that had a session elsewhere are called", len(calls.endpoints))
-
-    def _is_new(self) -> bool:
-        """Whether nobody has been heard since this agent began to serve by order."""
-        return self._serves and not self._heard and time.monotonic() < self._new_until
 
     def _settle(self, dump: DeviceDump) -> None:
         self._awaited.forget([key for key, peer in dump.peers.items() if peer.last_handshake])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -42,6 +42,7 @@ class Exchange:
             ("PUT", protocol.ENDPOINTS_PATH): self._expect,
             ("GET", protocol.ROLE_PATH): self._standing,
             ("PUT", protocol.ROLE_PATH): self._order,
+            ("PUT", protocol.PAUSE_PATH): self._pause,
         }
 
     async def answer(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> Reply:
@@ -101,8 +102,14 @@ class Exchange:
         return 200, protocol.encode(self._duty.standing())
 
     async def _order(self, _query: Mapping[str, str], body: bytes) -> Reply:
+        return await self._obeyed(self._duty.order(_decode(protocol.RoleOrder, body)))
+
+    async def _pause(self, _query: Mapping[str, str], body: bytes) -> Reply:
+        return await self._obeyed(self._duty.pause(_decode(protocol.Pause, body).term))
+
+    async def _obeyed(self, order: Awaitable[protocol.Standing]) -> Reply:
         try:
-            return 200, protocol.encode(await self._duty.order(_decode(protocol.RoleOrder, body)))
+            return 200, protocol.encode(await order)
         except OutdatedOrderError:
             return 409, protocol.encode(self._duty.standing())
 

@@ -13,6 +13,7 @@ PUT       ``/v1/endpoints``   ``Endpoints`` of another agent's device → ``Stan
                               session here is made to shake hands
 GET       ``/v1/role``        ``Standing``, at once whatever else is under way
 PUT       ``/v1/role``        ``RoleOrder`` → ``Standing``; 409 with ``Standing`` when a later order came first
+PUT       ``/v1/pause``       ``Pause`` → ``Standing``; 409 as above
 ========  ==================  ==========================================================================
 
 Bodies may be compressed (``Content-Encoding: gzip``); answers are where the client accepts it.
@@ -37,6 +38,7 @@ DELTA_PATH = "/v1/delta"
 COUNTERS_PATH = "/v1/counters"
 ENDPOINTS_PATH = "/v1/endpoints"
 ROLE_PATH = "/v1/role"
+PAUSE_PATH = "/v1/pause"
 
 PAGE_PEERS = 2000
 """Peers in one page of counters: some 300 kB, read in a few milliseconds."""
@@ -187,6 +189,14 @@ class RoleOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Say nothing until the next order, or for some seconds if none comes: another agent is about to serve."""
+
+    term: int
+    """In which it will."""
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """Where an agent stands; asked for twice a second, so it costs nothing."""
 
@@ -198,8 +208,6 @@ class Standing:
     """Whether subscribers are answered. A former active agent that starts waits to be told before it does."""
     applied: Applied | None
     """As in ``AgentStatus``."""
-    heard: int = 0
-    """Senders of data packets that came since this agent began to serve."""
     stopping: bool = False
     """The agent was told to end, and serves on until another one does."""
 

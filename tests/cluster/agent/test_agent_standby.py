@@ -17,7 +17,7 @@ import pytest
 from agent_lab import REPOSITORY, SERVER_PORT, Agent, Client, Lab, Namespace, eventually, make_peers
 
 from wireguard_operator.agent import protocol
-from wireguard_operator.agent.protocol import Endpoints, Role, RoleOrder, Seen, Standing
+from wireguard_operator.agent.protocol import Endpoints, Pause, Role, RoleOrder, Seen, Standing
 from wireguard_operator.domain.device import DevicePeer
 from wireguard_operator.domain.keys import generate_pair
 
@@ -27,6 +27,12 @@ MANY = 100
 
 async def order(agent: Agent, term: int, role: Role, code: int = 200) -> Standing:
     found, body = await agent.request("PUT", protocol.ROLE_PATH, RoleOrder(term, role))
+    assert found == code, body
+    return protocol.decode(Standing, body)
+
+
+async def pause(agent: Agent, term: int, code: int = 200) -> Standing:
+    found, body = await agent.request("PUT", protocol.PAUSE_PATH, Pause(term))
     assert found == code, body
     return protocol.decode(Standing, body)
 
@@ -133,7 +139,6 @@ async def test_a_standby_has_every_peer_and_no_packet_leaves_its_port(lab: Lab, 
     place.namespace.run("wg", "set", standby.interface, "peer", client.keys.public, "endpoint", "192.0.2.2:9")
     assert not place.namespace.ping(client.address, 1)
     assert place.came() == (0, 0)
-    assert (await standing(standby)).heard == 0
 
     await order(standby, 1, ACTIVE)
     client.forget()
@@ -151,10 +156,10 @@ async def test_a_busy_client_goes_on_with_the_standby_within_a_second_and_back(l
     await expect(two, seen)
 
     await order(two, 2, ACTIVE)
+    await pause(one, 2)
+    before = place.came()[0]
     place.take()
     await order(one, 2, STANDBY)
-    before = place.came()[0]
-    assert await eventually(lambda: standing(two), lambda answer: answer.heard > 0)
     await eventually(lambda: asyncio.to_thread(lab.client.ping, "10.8.0.1", 0.5))
     there = end(ping)
 
@@ -164,6 +169,7 @@ async def test_a_busy_client_goes_on_with_the_standby_within_a_second_and_back(l
     assert place.came()[0] == before, "a relieved agent is silent"
     await expect(one, await endpoints(two))
     await order(one, 3, ACTIVE)
+    await pause(two, 3)
     place.give()
     await order(two, 3, STANDBY)
     await eventually(lambda: asyncio.to_thread(lab.client.ping, "10.8.0.1", 0.5))
@@ -203,6 +209,37 @@ async def test_a_frozen_agents_device_says_nothing_more_until_the_agent_knows_th
     assert not lab.client.ping("10.8.0.1", 0.5)
     await order(one, 1, ACTIVE)
     await eventually(lambda: asyncio.to_thread(lab.client.ping, "10.8.0.1", 0.5))
+
+
+async def test_an_agent_in_whose_place_another_one_is_about_to_serve_says_nothing_for_a_while(
+    lab: Lab, place: Place
+) -> None:
+    client = lab.make_client()
+    one, _ = await both(lab, place, client)
+    await pause(one, 1, code=409)
+    assert lab.client.ping("10.8.0.1", 1), "a pause that comes late silences nobody"
+    before = place.came()
+    assert not (await pause(one, 2)).serves
+    assert not lab.client.ping("10.8.0.1", 1)
+    assert not lab.server.ping(client.address, 1)
+    assert place.came() == before, "not one packet has left its port since"
+    await eventually(lambda: standing(one), lambda answer: answer.serves, seconds=20)
+    await eventually(lambda: asyncio.to_thread(lab.client.ping, "10.8.0.1", 0.5))
+
+
+async def test_a_device_behind_a_service_answers_and_never_speaks_first(lab: Lab, place: Place) -> None:
+    client = lab.make_client()
+    await both(lab, place, client)
+    for kind in ("udp_timeout", "udp_timeout_stream"):
+        lab.server.run("sysctl", "-qw", f"net.netfilter.nf_conntrack_{kind}=1")
+    assert lab.client.ping("10.8.0.1", 1)
+    assert lab.server.ping(client.address, 1), "to who has just spoken"
+    await asyncio.sleep(2)  # as two minutes are by default, after which a node has forgotten the connection
+    before = place.came()
+    assert not lab.server.ping(client.address, 1)
+    assert place.came() == before
+    assert lab.client.ping("10.8.0.1", 1)
+    assert lab.server.ping(client.address, 1)
 
 
 async def test_a_client_that_comes_from_another_port_is_known_by_its_session(lab: Lab, place: Place) -> None:

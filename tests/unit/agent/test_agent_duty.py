@@ -150,6 +150,7 @@ async def test_an_agent_that_is_ordered_to_serve_listens_at_once(
 ) -> None:
     monkeypatch.setattr(duty_module, "LOOK_SECONDS", 3600.0)
     duty = await begin(service, store, port)
+    await duty.expect(Endpoints({"a": Seen("192.0.2.2:1", int(time.time()))}))
     attending = asyncio.create_task(duty.attend())
     await asyncio.sleep(0)
     await duty.order(RoleOrder(1, ACTIVE))
@@ -193,6 +194,44 @@ async def test_an_active_agent_that_stood_still_is_silent_until_it_is_told_that_
     assert port.state is State.KEPT
     assert service.fresh == 0, "its sessions go on"
     keeping.cancel()
+
+
+async def test_an_agent_in_whose_place_another_one_is_about_to_serve_is_silent_until_the_next_order(
+    service: FakeService, store: Store, port: FakePort
+) -> None:
+    duty = await begin(service, store, port)
+    await duty.order(RoleOrder(1, ACTIVE))
+    standing = await duty.pause(2)
+    assert (standing.term, standing.role, standing.serves) == (1, ACTIVE, False)
+    assert (port.state, service.speaks) == (State.CLOSED, False)
+    await duty.order(RoleOrder(1, ACTIVE))
+    assert port.state is State.KEPT, "the other one does not come after all"
+    await duty.pause(2)
+    assert not (await duty.order(RoleOrder(2, STANDBY))).serves
+
+
+async def test_a_silence_that_nobody_ends_ends_by_itself(service: FakeService, store: Store, port: FakePort) -> None:
+    duty = await begin(service, store, port)
+    await duty.order(RoleOrder(1, ACTIVE))
+    await duty.pause(2)
+    await attended(duty, duty_module.CONFIRM_SECONDS - 0.1)
+    assert port.state is State.CLOSED
+    await attended(duty, 1.0)
+    assert (port.state, duty.standing().serves) == (State.KEPT, True)
+    assert service.fresh == 0, "its sessions go on"
+
+
+async def test_a_pause_that_comes_late_silences_nobody(service: FakeService, store: Store, port: FakePort) -> None:
+    duty = await begin(service, store, port)
+    await duty.order(RoleOrder(3, ACTIVE))
+    for late in (2, 3):
+        with pytest.raises(OutdatedOrderError):
+            await duty.pause(late)
+    assert port.state is State.KEPT
+    await duty.order(RoleOrder(4, STANDBY))
+    await duty.pause(5)
+    await attended(duty, 2 * duty_module.CONFIRM_SECONDS)
+    assert port.state is State.CLOSED, "who stands by does not serve after a pause either"
 
 
 async def test_the_port_of_an_agent_that_nobody_orders_is_open_whatever_becomes_of_the_agent(
@@ -265,6 +304,8 @@ async def test_an_agent_without_a_port_of_its_own_takes_no_orders_and_calls_with
     await duty.begin()
     with pytest.raises(OutdatedOrderError):
         await duty.order(RoleOrder(1, STANDBY))
+    with pytest.raises(OutdatedOrderError):
+        await duty.pause(1)
     await duty.expect(Endpoints({"a": Seen("192.0.2.2:1", int(time.time()))}))
     await attended(duty, 0.3)
     assert service.calls == [{"a": "192.0.2.2:1"}]

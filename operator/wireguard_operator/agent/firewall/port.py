@@ -8,6 +8,9 @@ tell from where the client can be reached, and by the receiver's index (WireGuar
 Where another pod may take over the port is open only while the agent says so again and again. A machine that is frozen
 is given up; when it thaws the device has timers that are due, and would speak to clients before its agent can know what
 happened. The kernel's clock went on meanwhile, so nothing gets out.
+
+Nor does a device behind a Service speak first. What does not answer a packet that came through the Service, for the
+kernel's connection tracking, leaves the node from another port than the Service's, and clients would follow it there.
 """
 
 from __future__ import annotations
@@ -88,6 +91,10 @@ def rules(interface: str, port: int, state: State) -> str:
                 f"  set heard{version} {{ typeof {address} . udp sport . @th,96,32; flags dynamic,timeout;"
                 f" timeout {HEARD_SECONDS}s; size {SENDERS}; }}"
             )
+        # Behind connection tracking, at -200. For hosts there is no such table.
+        lines.append("  chain answers { type filter hook output priority -150;")
+        lines.append(f"    udp sport {port} ct direction original counter drop")
+        lines.append("  }")
         lines.append("  chain in { type filter hook prerouting priority -310;")
         for version, address in ((4, "ip saddr"), (6, "ip6 saddr")):
             # Behind the UDP header (64 bits): type 4 is a data packet, and the index follows after three empty bytes.

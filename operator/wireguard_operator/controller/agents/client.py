@@ -20,6 +20,7 @@ from ...agent.protocol import (
     DeltaRequest,
     Endpoints,
     PartReply,
+    Pause,
     RoleOrder,
     Standing,
 )
@@ -169,6 +170,11 @@ class AgentClient:
         """Have the agent be that. Raises BaseMismatch when a later order came first."""
         body = protocol.encode(order)
         return await self._call("role", Standing, "PUT", protocol.ROLE_PATH, body, limit=ORDER)
+
+    async def pause(self, term: int) -> Standing:
+        """Have the agent be silent, since another one is about to serve. Raises BaseMismatch as ``order`` does."""
+        body = protocol.encode(Pause(term))
+        return await self._call("role", Standing, "PUT", protocol.PAUSE_PATH, body, limit=QUICK)
 
     async def _call(
         self,

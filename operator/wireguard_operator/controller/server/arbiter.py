@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from ...agent.protocol import Role, RoleOrder
 from ...api.base import Key
@@ -20,7 +19,7 @@ from ...domain import events, server_pods, succession
 from ...domain.conditions import Problem
 from ...domain.succession import Cause, Change, Seat
 from ...kube.client import Object
-from ...kube.errors import Conflict
+from ...kube.errors import Conflict, KubeError
 from ...kube.resources import SERVERS, SERVICES
 from ..agents.client import AgentClient, AgentError, AgentUnreachable
 from ..agents.link import DeviceLink
@@ -34,8 +33,6 @@ RELAY_SECONDS = 2.0
 """Between looks at where peers are; a peer that came since, and is lost with the pod, waits for 15 s."""
 BRING_UP_SECONDS = 2.0
 """For an heir to take the last changes."""
-SWITCH_SECONDS, SWITCH_LOOK = 5.0, 0.05
-"""For subscribers to come to the heir before the former pod is silenced, and between looks whether they do."""
 ALONE_SECONDS = 15.0
 """For which a server is without a standby before that is told: a new pod takes some seconds."""
 
@@ -167,8 +164,7 @@ class Arbiter:
         if former is not None:
             # The port is open before subscribers come. Should it end here, the heir is spoken to by nobody.
             heir.standing = await heir.client().order(RoleOrder(change.seat.term, Role.ACTIVE))
-            await self._write(server, change.seat)
-            await self._relieve(former, heir, change.seat)
+            await self._hand_over(server, change.seat, former)
         else:
             await self._write(server, change.seat)
             await heir.order(change.seat.term, Role.ACTIVE)  # in the next step it is told again, or found silent
@@ -177,27 +173,39 @@ class Arbiter:
         if change.cause is not Cause.COUNTED:
             self._announce(server, change)
 
+    async def _reread(self, server: WireGuardServer) -> None:
+        place = server.metadata.namespace, server_pods.short_name(server.metadata.name)
+        self._services.cache.children.see(SERVICES, await self._services.client.get(SERVICES, *place))
+
     async def _write(self, server: WireGuardServer, seat: Seat) -> None:
-        client, cache = self._services.client, self._services.cache
         wanted, seen = server_pods.service(server, seat), self._service(server)
         place = server.metadata.namespace, wanted["metadata"]["name"]
         if seen is not None:
             wanted["metadata"]["resourceVersion"] = seen["metadata"]["resourceVersion"]
         try:
-            cache.children.see(SERVICES, await client.apply(SERVICES, *place, wanted))
+            made = await self._services.client.apply(SERVICES, *place, wanted)
+            self._services.cache.children.see(SERVICES, made)
         except Conflict:
-            cache.children.see(SERVICES, await client.get(SERVICES, *place))
+            await self._reread(server)
             raise
 
-    async def _relieve(self, former: Member, heir: Member, seat: Seat) -> None:
-        """Silence the former pod once subscribers come to the heir, and take in what it counted last."""
-        began = time.monotonic()
-        with suppress(AgentError, TimeoutError):
-            # Where nobody has a session nobody need come.
-            async with asyncio.timeout(SWITCH_SECONDS if self._relay.has_sessions() else SWITCH_LOOK):
-                while not (await heir.client().standing()).heard:  # noqa: ASYNC110 - it is in another process
-                    await asyncio.sleep(SWITCH_LOOK)
-        logger.info("server %s: pod %s is silenced after %.2f s", self._key, former.name, time.monotonic() - began)
+    async def _hand_over(self, server: WireGuardServer, seat: Seat, former: Member) -> None:
+        """From a pod that serves. Raises KubeError.
+
+        It is silent before the Service changes: a node forgets the connections to it then, and what it said after that
+        would come to clients from another port, which they would follow.
+        """
+        term = former.standing.term if former.standing is not None else 0
+        await self._reread(server)  # or it would be silent for an API server that is away
+        try:
+            former.standing = await former.client().pause(seat.term)
+        except AgentError as error:
+            former.tell(f"it is not silent while another one takes over: {error}")
+        try:
+            await self._write(server, seat)
+        except KubeError:
+            await former.order(term, Role.ACTIVE)
+            raise
         try:
             former.standing = await former.client().order(RoleOrder(seat.term, Role.STANDBY))
             async with asyncio.timeout(BRING_UP_SECONDS):

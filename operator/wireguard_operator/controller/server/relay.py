@@ -50,10 +50,6 @@ class Relay:
             await agent.expect(Endpoints({key: news[key] for key in keys[start : start + BATCH]}))
         self._told[device] = reached
 
-    def has_sessions(self) -> bool:
-        """Whether anybody had one when it was last looked."""
-        return bool(self._seen)
-
     def keep_to(self, devices: set[str]) -> None:
         """Devices that are not among these are gone."""
         self._told = {device: count for device, count in self._told.items() if device in devices}

@@ -14,7 +14,7 @@ from tests.unit.controller.world import Agent
 from wireguard_operator.agent.protocol import CountersPage, Endpoints, Role, RoleOrder, Seen, Standing
 from wireguard_operator.api.base import Key
 from wireguard_operator.api.server import WireGuardServer
-from wireguard_operator.controller.agents.client import AgentClient, AgentUnreachable, BaseMismatch
+from wireguard_operator.controller.agents.client import AgentClient, AgentError, AgentUnreachable, BaseMismatch
 from wireguard_operator.controller.agents.link import DeviceLink
 from wireguard_operator.controller.metrics.process import Metrics
 from wireguard_operator.controller.server import arbiter as arbiter_module
@@ -47,13 +47,13 @@ class PodAgent(Agent):
         self.term, self.role, self.serves = 0, STANDBY, False
         self.seen: dict[str, Seen] = {}
         self.expected: dict[str, Seen] = {}
-        self.hangs = False
+        self.hangs = self.is_old = False
 
     async def standing(self) -> Standing:
         if self.hangs:
             raise AgentUnreachable("no answer") from TimeoutError()
         await self._reached()
-        return Standing(self.term, self.role, self.serves, self._applied(), heard=int(self.serves))
+        return Standing(self.term, self.role, self.serves, self._applied())
 
     async def order(self, order: RoleOrder) -> Standing:
         await self._reached()
@@ -61,6 +61,14 @@ class PodAgent(Agent):
             raise BaseMismatch
         self.log.append(f"{self.name}: {order.role} {order.term}")
         self.term, self.role, self.serves = order.term, order.role, order.role is ACTIVE
+        return await self.standing()
+
+    async def pause(self, term: int) -> Standing:
+        await self._reached()
+        if self.is_old:
+            raise AgentError("answered 404 to PUT /v1/pause")
+        self.log.append(f"{self.name}: silent for {term}")
+        self.serves = False
         return await self.standing()
 
     async def endpoints(self, cursor: str) -> Endpoints:
@@ -83,6 +91,8 @@ class Cluster:
     def __init__(self, log: list[str]) -> None:
         self.log, self.version = log, 1
         self.problem: Exception | None = None
+        """With what a write is answered."""
+        self.away = False
         self.objects: dict[tuple[ResourceType, Key], Object] = {}
 
     async def apply(self, kind: ResourceType, namespace: str, name: str, body: Object) -> Object:
@@ -97,6 +107,8 @@ class Cluster:
         return self.put(kind, body)
 
     async def get(self, kind: ResourceType, namespace: str, name: str) -> Object:
+        if self.away and self.problem is not None:
+            raise self.problem
         return self.objects[kind, Key(namespace, name)]
 
     async def merge_patch(self, kind: ResourceType, namespace: str, name: str, body: Object) -> Object:
@@ -139,7 +151,9 @@ class Stage:
     def make(self) -> Arbiter:
         events = SimpleNamespace(tell=lambda _kind, _about, news: self.news.append(news))
         services = SimpleNamespace(client=self.cluster, cache=self.cache, events=events, metrics=Metrics())
-        self.arbiter = Arbiter(cast(Services, services), KEY, self.link, Relay(), self.read_last, self.link.replace_agent)
+        self.arbiter = Arbiter(
+            cast(Services, services), KEY, self.link, Relay(), self.read_last, self.link.replace_agent
+        )
         return self.arbiter
 
     async def read_last(self, agent: AgentClient) -> None:
@@ -185,7 +199,6 @@ class Stage:
 async def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     """Two pods, the older one of which serves."""
     monkeypatch.setattr(arbiter_module, "RELAY_SECONDS", 0.0)
-    monkeypatch.setattr(arbiter_module, "SWITCH_SECONDS", 0.05)
     stage = Stage()
     monkeypatch.setattr(Member, "client", lambda member: stage.agents[member.name])
     body = server_pods.service(stage.server)
@@ -214,16 +227,56 @@ async def test_the_older_of_two_new_pods_serves_and_the_other_follows_every_chan
     assert stage.log == [], "and nobody is told anything twice"
 
 
-async def test_a_pod_that_is_deleted_hands_over_and_falls_silent_last(stage: Stage) -> None:
+async def test_a_pod_that_is_deleted_hands_over_and_is_silent_before_subscribers_are_led_elsewhere(
+    stage: Stage,
+) -> None:
     stage.agents["one"].seen = {"key": Seen("192.0.2.2:1", int(time.time()), (7,))}
     stage.delete("one")
     await stage.step()
-    assert stage.log[:5] == [
-        "two: expects", "two: active 2", "Service: two 2", "one: standby 2", "one: last counters",
+    assert stage.log[:6] == [
+        "two: expects", "two: active 2", "one: silent for 2", "Service: two 2", "one: standby 2", "one: last counters",
     ]  # fmt: skip
     assert stage.agents["two"].expected.keys() == {"key"}
     assert not stage.news[-1].warning
     assert stage.labels("two")["wireguard.dotmac.io/role"] == "active"
+
+
+async def test_an_agent_that_knows_no_pause_hands_over_all_the_same(stage: Stage) -> None:
+    stage.agents["one"].is_old = True
+    stage.delete("one")
+    await stage.step()
+    assert stage.log[:3] == ["two: active 2", "Service: two 2", "one: standby 2"]
+
+
+async def test_a_pod_that_cannot_hand_over_serves_on(stage: Stage) -> None:
+    stage.delete("one")
+    stage.cluster.problem = Unavailable("the API server is away")
+    with pytest.raises(Unavailable):
+        await stage.step()
+    assert stage.log == ["two: active 2", "one: silent for 2", "one: active 1"]
+    assert stage.agents["one"].serves
+    stage.cluster.away = True
+    stage.log.clear()
+    with pytest.raises(Unavailable):
+        await stage.step()
+    assert not any("silent" in line for line in stage.log), "where the API server can be seen to be away"
+    stage.cluster.problem, stage.cluster.away = None, False
+    await stage.step()
+    assert (stage.agents["one"].serves, stage.agents["two"].serves) == (False, True)
+
+
+async def test_a_former_agent_that_does_not_tell_its_last_counters_holds_nobody_up(
+    clock: None, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_cursor: str) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(stage.agents["one"], "counters", never)
+    stage.delete("one")
+    began = time.monotonic()
+    await stage.step()
+    assert time.monotonic() - began < 5
+    assert stage.arbiter.active_pod == "two"
 
 
 async def test_of_two_pods_a_rollout_replaces_the_one_first_that_does_not_serve(stage: Stage) -> None:
@@ -287,7 +340,7 @@ async def test_a_service_that_changed_meanwhile_is_read_before_anything_is_decid
     assert stage.seat == Seat("two", 2)
 
 
-@pytest.mark.parametrize("after", ["Service: two 2", "two: active 2", "one: standby 2"])
+@pytest.mark.parametrize("after", ["one: silent for 2", "Service: two 2", "two: active 2", "one: standby 2"])
 async def test_a_controller_that_dies_in_the_middle_leaves_its_successor_something_to_finish(
     stage: Stage, after: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
