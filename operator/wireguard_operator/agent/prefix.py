@@ -26,19 +26,13 @@ class Prefix(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read one, with host bits or without length as ``wg`` takes it. Raises ValueError, as ``ipaddress`` does."""
-        address, slash, length = text.partition("/")
-        # Whatever is unusual, wrong or IPv6 is left to ``ipaddress``.
-        if slash and ":" not in address and length.isascii() and length.isdecimal() and int(length) <= _BITS[4]:
-            try:
-                number = int.from_bytes(socket.inet_pton(socket.AF_INET, address))
-            except (OSError, UnicodeError, ValueError):
-                return cls.of(ipaddress.ip_network(text, strict=False))
-            bits = int(length)
-            first = number >> (_BITS[4] - bits) << (_BITS[4] - bits)
-            if first != number:
-                address = socket.inet_ntop(socket.AF_INET, first.to_bytes(4))
-            return cls(f"{address}/{bits}", 4, first, bits)
-        return cls.of(ipaddress.ip_network(text, strict=False))
+        if (plain := _read_ipv4(text)) is None:
+            return cls.of(ipaddress.ip_network(text, strict=False))
+        address, number, bits = plain
+        first = number >> (_BITS[4] - bits) << (_BITS[4] - bits)
+        if first != number:
+            address = socket.inet_ntop(socket.AF_INET, first.to_bytes(4))
+        return cls(f"{address}/{bits}", 4, first, bits)
 
     @classmethod
     def of(cls, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Self:
@@ -50,3 +44,14 @@ class Prefix(NamedTuple):
         if self.version != other.version or self.length > other.length:
             return False
         return (self.first ^ other.first) >> (_BITS[self.version] - self.length) == 0
+
+
+def _read_ipv4(text: str) -> tuple[str, int, int] | None:
+    """Address, its number and length; None for whatever is unusual, wrong or IPv6."""
+    address, slash, length = text.partition("/")
+    if not slash or ":" in address or not length.isascii() or not length.isdecimal() or int(length) > _BITS[4]:
+        return None
+    try:
+        return address, int.from_bytes(socket.inet_pton(socket.AF_INET, address)), int(length)
+    except (OSError, UnicodeError, ValueError):
+        return None

@@ -19,6 +19,11 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
 
+def manifest(kind: str, namespace: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """An object of this group that somebody may apply."""
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
 class Model(BaseModel):
     """An immutable part of an object, camelCase on the wire and snake_case in Python."""
 

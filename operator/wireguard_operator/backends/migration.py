@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..api.base import API_VERSION
+from ..api.base import manifest
 from ..domain.key_ring import ClientKeys
 from ..domain.keys import Hidden
 from ..domain.secrets import PRESHARED_KEY, PRIVATE_KEY, imported
@@ -88,7 +88,7 @@ def _server(source: Source, name: str, namespace: str, private_key: Hidden | Non
         spec["clientAllowedIPs"] = list(source.allowed_ips)
     if source.mtu is not None:
         spec["mtu"] = source.mtu
-    objects = [_object("WireGuardServer", name, namespace, spec)]
+    objects = [manifest("WireGuardServer", namespace, name, spec)]
     if private_key is not None:
         secret = f"{name}-imported-key"
         spec["privateKeySecretRef"] = {"name": secret}
@@ -124,7 +124,7 @@ def _peer(source: Source, client: Client, name: str, server: str, namespace: str
     if own := {part: value for part, value in own.items() if value is not None}:
         spec["client"] = own
     spec["description"] = f"{client.name} (from wg-easy)"
-    peer = _object("WireGuardPeer", name, namespace, spec)
+    peer = manifest("WireGuardPeer", namespace, name, spec)
     objects = (imported(secret, namespace, data), peer) if data else (peer,)
     return Move(f"peer {name}", objects, client.lost)
 
@@ -139,7 +139,3 @@ def _names(names: Iterable[str]) -> list[str]:
             candidate, number = f"{base}-{number}", number + 1
         found[candidate] = None
     return list(found)
-
-
-def _object(kind: str, name: str, namespace: str, spec: dict[str, Any]) -> dict[str, Any]:
-    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec}

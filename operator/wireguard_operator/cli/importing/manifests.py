@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ...api.base import API_VERSION
+from ...api.base import manifest
 from ...domain.networks import server_address
 from ...domain.secrets import PRESHARED_KEY, PRIVATE_KEY, imported
 from ...kube.resources import PEERS, SECRETS, SERVERS
@@ -73,7 +73,7 @@ def plan(device: Device, target: Target) -> Plan:
         keys = {PRIVATE_KEY: peer.private_key, PRESHARED_KEY: peer.preshared_key}
         if known := {key: value for key, value in keys.items() if value is not None}:
             objects.append(imported(f"{name}-import", target.namespace, known))
-        objects.append(_object("WireGuardPeer", name, target.namespace, spec))
+        objects.append(manifest("WireGuardPeer", target.namespace, name, spec))
     server: Body = {
         "endpoint": {"host": target.endpoint},
         "listenPort": device.listen_port,
@@ -83,7 +83,7 @@ def plan(device: Device, target: Target) -> Plan:
     }
     if mtu is not None:
         server["mtu"] = mtu
-    objects.append(_object("WireGuardServer", target.server, target.namespace, server))
+    objects.append(manifest("WireGuardServer", target.namespace, target.server, server))
     return Plan(in_order(objects), tuple(remarks))
 
 
@@ -168,12 +168,3 @@ def _name(peer: Peer, taken: set[str]) -> str:
         name, number = f"{base}-{number}", number + 1
     taken.add(name)
     return name
-
-
-def _object(kind: str, name: str, namespace: str, spec: Body) -> Body:
-    return {
-        "apiVersion": API_VERSION,
-        "kind": kind,
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": spec,
-    }
