@@ -1,4 +1,4 @@
-"""Whether this agent serves, and the first minutes in which it does.
+"""Whether this agent serves.
 
 The agents of a server with several pods obey an arbiter, the controller, and do not talk with each other. Each order
 has a number that only grows, the term, and the last one is on disk: an order that comes late revives nobody. An agent
@@ -11,14 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 
-from .awaited import Awaited
-from .device import DeviceDump, DeviceError, DeviceGoneError
-from .firewall.port import Port, Sender, State
-from .places import Places
-from .protocol import Endpoints, Role, RoleOrder, Seen, Standing
+from .calling import LOOK_SECONDS, Calling
+from .device import DeviceError
+from .firewall.port import Port, State
+from .protocol import Endpoints, Role, RoleOrder, Standing
 from .service import Service
 from .store import Store, StoreError
 
@@ -30,16 +28,8 @@ STOPPED_SECONDS = 3.0
 """For which a process that did not run may have been given up meanwhile: the controller does so after two."""
 KEEP_SECONDS = 0.5
 """Between words to the kernel that the port stays open."""
-LISTEN_SECONDS = 0.1
-"""Between looks at who sends, while somebody is awaited."""
-NEXT_SECONDS = 0.02
-"""Between looks at who has answered, while others wait to be called, and at who sends, just after a change."""
-LOOK_SECONDS = 0.5
-"""Between looks at the device for handshakes meanwhile, and between looks whether anything is to be done."""
 LAST_SECONDS = 3.0
 """For which what a relieved agent has counted can still be read."""
-NEW_SECONDS = 2.0
-"""For which subscribers come to an agent that has just begun to serve: nodes follow a Service in less."""
 RELIEF_SECONDS = 15.0
 """For which an active agent that is told to end waits for another one to take over; below the pod's grace period."""
 
@@ -49,7 +39,7 @@ class OutdatedOrderError(Exception):
 
 
 class Duty:
-    """One agent's role, and the peers that it awaits."""
+    """One agent's role."""
 
     def __init__(self, service: Service, store: Store, port: Port | None, start: Role | None) -> None:
         """``start``: what the agent is before its first order; None, and no ``port``, where there are no roles."""
@@ -62,14 +52,10 @@ class Duty:
         self._confirm_by: float | None = None
         """Monotonic time at which a former active agent serves without an order."""
         self._lock = asyncio.Lock()
-        self._awaited = Awaited()
-        self._places = Places()
+        self._calling = Calling(service, port)
         self._relieved = asyncio.Event()
         self._begun = asyncio.Event()
         """Has the next look come at once."""
-        self._looked = 0.0
-        self._listened = 0.0
-        self._new_until = 0.0
         self._has_sessions = False
         """Whether there may be sessions of a former term on the device."""
         self._relieved_at = 0.0
@@ -77,7 +63,7 @@ class Duty:
 
     async def begin(self) -> None:
         """Take up what the disk says, before there is a device."""
-        self._service.kicked = self._was_kicked
+        self._service.kicked = self._calling.kicked
         if self._port is None or self._role is None:
             return
         order = self._store.load_role()
@@ -113,6 +99,8 @@ class Duty:
                 await self._start_over()
             self._term, self._role, self._confirm_by = order.term, order.role, None
             if order.role is Role.ACTIVE and self._serves:
+                self._calling.begin_to_listen()
+                self._begun.set()
                 await self._port.become(self._open())
                 await self._service.greet({sender.endpoint for sender in await self._port.heard()})
             elif order.role is Role.ACTIVE:
@@ -136,42 +124,34 @@ class Duty:
 
     async def expect(self, endpoints: Endpoints) -> Standing:
         """Another device had sessions with these. Raises DeviceError."""
-        self._awaited.take(endpoints.seen)
-        self._awaited.expire(time.time())
-        self._looked = 0.0  # some may have a session here
+        self._calling.expect(endpoints.seen)
         return self.standing()
 
     async def endpoints(self, cursor: str) -> Endpoints:
         """Who has a session here, as far as it changed since. Raises DeviceError."""
         async with self._lock:
-            try:
-                dump = await self._service.observe()
-                senders = await self._port.heard() if self._port is not None else []
-            except DeviceGoneError:
-                return Endpoints({}, "")
-            await self._service.save_endpoints()
-            self._settle(dump)
-            self._places.observe(dump.peers, senders, time.time())
-            next_cursor, seen = self._places.since(cursor)
-            return Endpoints(seen, next_cursor)
+            return await self._calling.places(cursor)
 
     async def attend(self) -> None:
         """Call those that are awaited. Runs until cancelled."""
         took = 0.0
         while True:
+            awake = time.monotonic()
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._pause(took)):
+                async with asyncio.timeout(self._calling.pause(took) if self._serves else LOOK_SECONDS):
                     await self._begun.wait()
             self._begun.clear()
-            awake = time.monotonic()
+            asleep, awake = awake, time.monotonic()
+            if awake - asleep > STOPPED_SECONDS:
+                await self._doubt()
             try:
                 async with self._lock:
                     if self._confirm_by is not None and time.monotonic() > self._confirm_by:
                         logger.warning("nobody says who serves; this agent did before, and does again")
-                        self._confirm_by = None
                         await self._serve()
+                        self._confirm_by = None
                     if self._serves:
-                        await self._listen()
+                        await self._calling.listen()
                     elif time.monotonic() - self._relieved_at > LAST_SECONDS:
                         await self._start_over()
             except (DeviceError, StoreError) as error:
@@ -208,17 +188,11 @@ class Duty:
     async def _serve(self) -> None:
         if self._serves:
             return
-        now = int(time.time())
-        own = {key: Seen(endpoint, now) for key, endpoint in self._service.last_endpoints().items()}
-        self._awaited.take(own)
-        self._awaited.forget_heard()
         assert self._port is not None  # noqa: S101 - the callers look
         await self._port.become(self._open())
         self._serves = self._service.speaks = True
         self._relieved.clear()
-        self._looked = 0.0
-        self._listened = 0.0
-        self._new_until = time.monotonic() + NEW_SECONDS
+        self._calling.begin()
         self._begun.set()
 
     def _open(self) -> State:
@@ -228,7 +202,12 @@ class Duty:
     async def _doubt(self) -> None:
         """This process stood still, as it does on a frozen machine: be silent until it is known who serves."""
         async with self._lock:
-            if self._port is None or not self._serves or not self._term:
+            if self._port is None or not self._term:
+                return
+            if self._confirm_by is not None:
+                # Nor could anybody be told by an agent that did not run.
+                self._confirm_by = time.monotonic() + CONFIRM_SECONDS
+            if not self._serves:
                 return
             logger.warning("this agent stood still, so another one may serve; waiting to be told")
             try:
@@ -247,7 +226,7 @@ class Duty:
         assert self._port is not None  # noqa: S101 - the caller looks
         self._serves = self._service.speaks = False
         await self._port.become(State.CLOSED)
-        self._places = Places()
+        self._calling.end()
         self._relieved.set()
 
     async def _start_over(self) -> None:
@@ -255,39 +234,3 @@ class Duty:
         if self._has_sessions:
             await self._service.start_over()
             self._has_sessions = False
-
-    def _pause(self, took: float) -> float:
-        """Until the next look; the last one ``took`` so many seconds, which handshakes need as well."""
-        if not self._serves or not self._awaited:
-            return LOOK_SECONDS
-        is_new = time.monotonic() < self._new_until
-        return min(LISTEN_SECONDS, max(NEXT_SECONDS, took)) if is_new or self._awaited.waits else LISTEN_SECONDS
-
-    async def _listen(self) -> None:
-        now = time.monotonic()
-        self._awaited.expire(time.time())
-        if self._awaited and (now - self._looked >= LOOK_SECONDS or self._awaited.outstanding(now)):
-            self._looked = now
-            self._settle(await self._service.observe())
-        if not self._awaited:
-            return
-        if self._port is None:
-            calls = self._awaited.all(now)
-        else:
-            senders: list[Sender] = []
-            if not self._awaited.waits or now - self._listened >= LOOK_SECONDS:
-                self._listened = now
-                senders = await self._port.heard()
-            calls = self._awaited.heard(senders, now)
-        if calls.endpoints:
-            await self._service.call(calls.endpoints, calls.again)
-            logger.info("%d peers that had a session elsewhere are called", len(calls.endpoints))
-
-    def _settle(self, dump: DeviceDump) -> None:
-        self._awaited.forget([key for key, peer in dump.peers.items() if peer.last_handshake])
-
-    def _was_kicked(self, endpoints: Mapping[str, str]) -> None:
-        """The service has called these; one call may be lost."""
-        now = int(time.time())
-        self._awaited.take({key: self._places.of(key) or Seen(endpoint, now) for key, endpoint in endpoints.items()})
-        self._awaited.called(endpoints, time.monotonic())

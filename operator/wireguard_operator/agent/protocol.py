@@ -205,7 +205,8 @@ class Standing:
     role: Role | None
     """None for an agent that is told of no roles, as on a host."""
     serves: bool
-    """Whether subscribers are answered. A former active agent that starts waits to be told before it does."""
+    """Whether subscribers are answered. An active agent that starts, stood still or was asked for silence waits to be
+    told before it does."""
     applied: Applied | None
     """As in ``AgentStatus``."""
     stopping: bool = False

@@ -88,13 +88,15 @@ class KubeClient:
             content_type="application/merge-patch+json",
         )
 
-    async def apply(self, kind: ResourceType, namespace: str, name: str, body: Object) -> Object:
-        """Server-side apply, forced: what we declare is ours."""
+    async def apply(
+        self, kind: ResourceType, namespace: str, name: str, body: Object, *, dry_run: bool = False
+    ) -> Object:
+        """Server-side apply, forced: what we declare is ours. ``dry_run``: all of it but for the write."""
         return await self._request(
             "patch",
             kind.plural,
             kind.item(namespace, name),
-            {"force": "true", "fieldManager": FIELD_MANAGER},
+            {"force": "true", "fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {}),
             body=body,
             content_type="application/apply-patch+yaml",
         )

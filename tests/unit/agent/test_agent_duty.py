@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.clock import stand_still
+from wireguard_operator.agent import calling as calling_module
 from wireguard_operator.agent import duty as duty_module
 from wireguard_operator.agent.device import DeviceDump, DeviceError
 from wireguard_operator.agent.duty import Duty, OutdatedOrderError
@@ -149,6 +150,7 @@ async def test_an_agent_that_is_ordered_to_serve_listens_at_once(
     service: FakeService, store: Store, port: FakePort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(duty_module, "LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr(calling_module, "LOOK_SECONDS", 3600.0)
     duty = await begin(service, store, port)
     await duty.expect(Endpoints({"a": Seen("192.0.2.2:1", int(time.time()))}))
     attending = asyncio.create_task(duty.attend())
@@ -169,7 +171,8 @@ async def test_a_former_active_agent_waits_to_be_told_and_serves_when_nobody_say
     assert port.state is State.CLOSED
     store.save_role(RoleOrder(7, ACTIVE))
     monkeypatch.setattr(duty_module, "CONFIRM_SECONDS", 0.0)
-    monkeypatch.setattr(duty_module, "LOOK_SECONDS", 0.01)
+    for module in (duty_module, calling_module):
+        monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
     alone = await begin(service, store, port)
     await attended(alone, 0.2)
     assert port.state is State.KEPT
@@ -221,6 +224,38 @@ async def test_a_silence_that_nobody_ends_ends_by_itself(service: FakeService, s
     assert service.fresh == 0, "its sessions go on"
 
 
+async def test_an_agent_that_is_frozen_while_it_is_silent_waits_to_be_told_when_it_goes_on(
+    service: FakeService, store: Store, port: FakePort
+) -> None:
+    duty = await begin(service, store, port)
+    await duty.order(RoleOrder(1, ACTIVE))
+    attending = [asyncio.create_task(duty.attend()), asyncio.create_task(duty.keep())]
+    await asyncio.sleep(1)
+    await duty.pause(2)
+    stand_still(60)
+    await asyncio.sleep(2)
+    assert not duty.standing().serves, "the other one may serve since"
+    await duty.order(RoleOrder(2, STANDBY))
+    await asyncio.sleep(60)
+    assert port.state is State.CLOSED
+    for task in attending:
+        task.cancel()
+
+
+async def test_a_silence_ends_also_where_the_packet_filter_refuses_at_first(
+    service: FakeService, store: Store, port: FakePort
+) -> None:
+    duty = await begin(service, store, port)
+    await duty.order(RoleOrder(1, ACTIVE))
+    await duty.pause(2)
+    port.problem = "busy"
+    await attended(duty, duty_module.CONFIRM_SECONDS + 1)
+    assert not duty.standing().serves
+    port.problem = ""
+    await attended(duty, 1.0)
+    assert duty.standing().serves
+
+
 async def test_a_pause_that_comes_late_silences_nobody(service: FakeService, store: Store, port: FakePort) -> None:
     duty = await begin(service, store, port)
     await duty.order(RoleOrder(3, ACTIVE))
@@ -246,7 +281,8 @@ async def test_the_port_of_an_agent_that_nobody_orders_is_open_whatever_becomes_
 async def test_sessions_of_a_former_term_are_ended_once_the_agent_stands_by(
     service: FakeService, store: Store, port: FakePort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(duty_module, "LOOK_SECONDS", 0.01)
+    for module in (duty_module, calling_module):
+        monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(duty_module, "LAST_SECONDS", 0.05)
     duty = await begin(service, store, port)
     await duty.order(RoleOrder(1, STANDBY))
@@ -299,7 +335,8 @@ async def test_an_active_agent_that_is_told_to_end_serves_until_another_does_or_
 async def test_an_agent_without_a_port_of_its_own_takes_no_orders_and_calls_without_hearing(
     service: FakeService, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(duty_module, "LOOK_SECONDS", 0.01)
+    for module in (duty_module, calling_module):
+        monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
     duty = Duty(cast(Service, service), store, None, None)
     await duty.begin()
     with pytest.raises(OutdatedOrderError):

@@ -194,6 +194,7 @@ class Agent:
         self.assembly = parts.Assembly()
         self.counted: dict[str, tuple[int, int]] = {}
         """What the device has counted for each public key, received and sent."""
+        self.life = "life-1"
         self.handshakes: dict[str, int] = {}
 
     @property
@@ -209,7 +210,7 @@ class Agent:
     async def status(self) -> AgentStatus:
         await self._reached()
         partial = self.assembly.partial()
-        return AgentStatus("1", "Userspace", "life-1", self._applied(), partial=partial)
+        return AgentStatus("1", "Userspace", self.life, self._applied(), partial=partial)
 
     async def put_part(self, part: bytes) -> PartReply:
         await self._reached()
@@ -238,7 +239,7 @@ class Agent:
 
     async def counters(self, cursor: str, *, more: bool = False) -> CountersPage:
         await self._reached()
-        return CountersPage("life-1", "1", tuple(self._count(key) for key in self.allowed_ips), time.time())
+        return CountersPage(self.life, "1", tuple(self._count(key) for key in self.allowed_ips), time.time())
 
     def _applied(self) -> Applied | None:
         return Applied(self.revision, self.state.digest) if self.state is not None else None
@@ -247,7 +248,7 @@ class Agent:
         final = tuple(self._count(key) for key in sorted(gone))
         for key in gone:
             self.counted.pop(key, None)
-        return Ack(cast(Applied, self._applied()), "life-1", {}, final)
+        return Ack(cast(Applied, self._applied()), self.life, {}, final)
 
     def _count(self, key: str) -> PeerCounters:
         return PeerCounters(key, *self.counted.get(key, (0, 0)), self.handshakes.get(key, 0))

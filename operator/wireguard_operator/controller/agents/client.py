@@ -33,6 +33,8 @@ T = TypeVar("T")
 TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
 QUICK = aiohttp.ClientTimeout(total=1.0)
 """For what an agent answers at once, if it is there."""
+PAUSE = aiohttp.ClientTimeout(total=3.0)
+"""For an agent that may have to end a change of its device first."""
 ORDER = aiohttp.ClientTimeout(total=5.0)
 """For an order, which changes the packet filter."""
 COMPRESSED_BYTES = 1024
@@ -174,7 +176,7 @@ class AgentClient:
     async def pause(self, term: int) -> Standing:
         """Have the agent be silent, since another one is about to serve. Raises BaseMismatch as ``order`` does."""
         body = protocol.encode(Pause(term))
-        return await self._call("role", Standing, "PUT", protocol.PAUSE_PATH, body, limit=QUICK)
+        return await self._call("role", Standing, "PUT", protocol.PAUSE_PATH, body, limit=PAUSE)
 
     async def _call(
         self,

@@ -23,6 +23,8 @@ DELTA_PEERS = 1000
 """Peers in one delta; the agent acknowledges each, so that a wave of changes shows progress."""
 PART_BYTES = 256 << 10
 """Of a snapshot; some 3,500 peers."""
+GRACE_SECONDS = 1.0
+"""For an agent that was replaced to end its answer: one that hands over is well, and has counters to tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class DeviceLink:
         self._transfer: Transfer | None = None
         self._final: list[PeerCounters] = []
         """Last counters of peers that were removed, until they are told."""
+        self._final_of: str | None = None
+        """The device that has counted them."""
         self._sent = 0
         # Counters are read and peers removed in turns, so that a peer's last bytes are never counted twice.
         self._turn = asyncio.Lock()
@@ -140,14 +144,14 @@ class DeviceLink:
         self._certain = False
 
     def replace_agent(self) -> None:
-        """Another agent speaks for the device from now on; an exchange with the former one ends with AgentReplaced.
+        """Another agent speaks for the device from now on; an exchange with the former one soon ends: AgentReplaced.
 
         That one may be on a machine that is frozen, and would hold up the next cut until it is timed out.
         """
         self.doubt()
         self._agents += 1
         if self._exchange is not None and not self._exchange.expired():
-            self._exchange.reschedule(0.0)
+            self._exchange.reschedule(asyncio.get_running_loop().time() + GRACE_SECONDS)
 
     async def push(self, agent: Agent) -> Ack | None:
         """Bring the agent to what is wanted; None when it is known to be there. Raises AgentError."""
@@ -188,13 +192,20 @@ class DeviceLink:
                 raise
             except TimeoutError as error:
                 self.doubt()
+                if number == self._agents:
+                    raise
                 raise AgentReplaced from error
             finally:
                 self._exchange = None
+            if number != self._agents:
+                self.doubt()  # its last word says nothing about the other one
 
     async def _push(self, agent: Agent, want: DesiredState) -> Ack:
         while True:
             ack = await self._step(agent, want)
+            if ack.device != self._final_of:
+                # What another device has counted would be added to what this one has.
+                self._final, self._final_of = [], ack.device
             self._final.extend(ack.final)
             if self.is_settled():
                 break
@@ -268,7 +279,7 @@ class DeviceLink:
         revision = self._next_revision(self._applied)
         applied, snapshot = Applied(revision, want.digest), Snapshot.of(revision, want)
         # From here on changes count from the snapshot, and from nothing that the agent may say it has.
-        self._applied = None
+        self._applied = self._transfer = None
         self._changed.clear()
         self._interface_changed = False
         packed = await asyncio.to_thread(parts.pack, snapshot, PART_BYTES)

@@ -15,15 +15,14 @@ from ...agent.protocol import Role, RoleOrder
 from ...api.base import Key
 from ...api.reasons import Reason
 from ...api.server import WireGuardServer
-from ...domain import events, server_pods, succession
+from ...domain import events, succession
 from ...domain.conditions import Problem
 from ...domain.succession import Cause, Change, Seat
-from ...kube.client import Object
-from ...kube.errors import Conflict, KubeError
-from ...kube.resources import SERVERS, SERVICES
+from ...kube.resources import SERVERS
 from ..agents.client import AgentClient, AgentError, AgentUnreachable
 from ..agents.link import DeviceLink
 from ..services import Services
+from .handover import Handover
 from .member import Member
 from .relay import Relay
 
@@ -54,7 +53,7 @@ class Arbiter:
         self._key = key
         self._link = link
         self._relay = relay
-        self._read_last = read_last
+        self._handover = Handover(services, read_last)
         self._moved = moved
         self._members: dict[str, Member] = {}
         self._seat: Seat | None = None
@@ -100,14 +99,13 @@ class Arbiter:
         """
         await self._see()
         await asyncio.gather(*(member.ask(serves=member.name == self.active_pod) for member in self._members.values()))
-        seat = succession.seat_of(self._service(server))
+        seat = self._handover.seat(server)
         digest = self._link.digest() if complete else None
         change = succession.decide(seat, [member.candidate(digest) for member in self._members.values()])
         if change is not None:
             await self._carry_out(server, change, complete=complete)
-        elif seat != self._seat:
-            self._seat = seat
-            self._moved()
+        else:
+            self._take(seat)
         strays = await asyncio.gather(*(self._instruct(member) for member in self._members.values()))
         if any(strays):
             await self._greet()
@@ -151,6 +149,8 @@ class Arbiter:
     async def _carry_out(self, server: WireGuardServer, change: Change, *, complete: bool) -> None:
         """Make the change. Raises KubeError, and AgentError where the heir of a pod that still serves does not obey."""
         heir, former = self._members[change.seat.pod], self._members.get(change.former or "")
+        if former is not None and not self._handover.is_due():
+            return
         await heir.label(Role.STANDBY)
         try:
             async with asyncio.timeout(BRING_UP_SECONDS):
@@ -162,56 +162,23 @@ class Arbiter:
         except (AgentError, TimeoutError) as error:
             heir.tell(f"it takes over without the last word: {str(error) or 'no answer in time'}")
         if former is not None:
+            await self._handover.rehearse(server, change.seat)
             # The port is open before subscribers come. Should it end here, the heir is spoken to by nobody.
             heir.standing = await heir.client().order(RoleOrder(change.seat.term, Role.ACTIVE))
-            await self._hand_over(server, change.seat, former)
+            await self._handover.switch(server, change.seat, former)
+            self._take(change.seat)
+            await self._handover.relieve(former, change.seat)
         else:
-            await self._write(server, change.seat)
+            await self._handover.write(server, change.seat)
             await heir.order(change.seat.term, Role.ACTIVE)  # in the next step it is told again, or found silent
-        self._seat = change.seat
-        self._moved()
+            self._take(change.seat)
         if change.cause is not Cause.COUNTED:
             self._announce(server, change)
 
-    async def _reread(self, server: WireGuardServer) -> None:
-        place = server.metadata.namespace, server_pods.short_name(server.metadata.name)
-        self._services.cache.children.see(SERVICES, await self._services.client.get(SERVICES, *place))
-
-    async def _write(self, server: WireGuardServer, seat: Seat) -> None:
-        wanted, seen = server_pods.service(server, seat), self._service(server)
-        place = server.metadata.namespace, wanted["metadata"]["name"]
-        if seen is not None:
-            wanted["metadata"]["resourceVersion"] = seen["metadata"]["resourceVersion"]
-        try:
-            made = await self._services.client.apply(SERVICES, *place, wanted)
-            self._services.cache.children.see(SERVICES, made)
-        except Conflict:
-            await self._reread(server)
-            raise
-
-    async def _hand_over(self, server: WireGuardServer, seat: Seat, former: Member) -> None:
-        """From a pod that serves. Raises KubeError.
-
-        It is silent before the Service changes: a node forgets the connections to it then, and what it said after that
-        would come to clients from another port, which they would follow.
-        """
-        term = former.standing.term if former.standing is not None else 0
-        await self._reread(server)  # or it would be silent for an API server that is away
-        try:
-            former.standing = await former.client().pause(seat.term)
-        except AgentError as error:
-            former.tell(f"it is not silent while another one takes over: {error}")
-        try:
-            await self._write(server, seat)
-        except KubeError:
-            await former.order(term, Role.ACTIVE)
-            raise
-        try:
-            former.standing = await former.client().order(RoleOrder(seat.term, Role.STANDBY))
-            async with asyncio.timeout(BRING_UP_SECONDS):
-                await self._read_last(former.client())
-        except (AgentError, TimeoutError) as error:
-            former.tell(f"its last counters are not read: {str(error) or 'no answer in time'}")
+    def _take(self, seat: Seat | None) -> None:
+        before, self._seat = self._seat, seat
+        if (before and before.pod) != (seat and seat.pod):
+            self._moved()
 
     def _announce(self, server: WireGuardServer, change: Change) -> None:
         news = events.taken_over(change)
@@ -253,7 +220,3 @@ class Arbiter:
                         await self._relay.tell(member.name, member.client())
         except (AgentError, TimeoutError) as error:
             active.tell(f"where peers are is not passed on: {str(error) or 'no answer in time'}")
-
-    def _service(self, server: WireGuardServer) -> Object | None:
-        name = server_pods.short_name(server.metadata.name)
-        return self._services.cache.children.get(SERVICES, Key(server.metadata.namespace, name))

@@ -281,8 +281,9 @@ class Pipeline:
             try:
                 if await work.look_after_pods(server):
                     self._pods_seen.set()
-            except (KubeError, AgentError) as error:
-                logger.warning("server %s: its pods cannot be told their roles: %s", self._key, error)
+            except (KubeError, AgentError, TimeoutError) as error:
+                said = str(error) or "no answer in time"
+                logger.warning("server %s: its pods cannot be told their roles: %s", self._key, said)
             except Exception:
                 logger.exception("server %s: a look at its pods failed", self._key)
 

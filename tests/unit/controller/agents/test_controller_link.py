@@ -342,8 +342,51 @@ async def test_who_takes_over_from_a_frozen_agent_is_told_at_once_of_a_cut(clock
         with pytest.raises(AgentReplaced):
             await given_up
     await link.push(wire.client)
-    assert time.monotonic() == before
+    assert time.monotonic() == before + link_module.GRACE_SECONDS
     expect(wire, {0, 2})
+
+
+class Unhurried(Wire):
+    """An agent whose answer to a delta is on its way for half a second."""
+
+    async def post_delta(self, delta: DeltaRequest) -> Ack:
+        ack = await super().post_delta(delta)
+        await asyncio.sleep(0.5)
+        return ack
+
+
+async def test_what_an_agent_that_hands_over_has_just_counted_is_not_lost(clock: None, wire: Wire) -> None:
+    link, former = link_with(3), Unhurried()
+    await link.push(former.client)
+    former.counted[peer(1).public_key] = (8, 9)
+    link.drop(peer(1).public_key)
+    pushing = asyncio.create_task(link.push(former.client))
+    await asyncio.sleep(0.1)
+    link.replace_agent()
+    ack = await pushing
+    assert ack is not None and [(last.rx_bytes, last.tx_bytes) for last in ack.final] == [(8, 9)]
+    assert not link.is_settled(), "the next one has to be asked what it holds"
+    await link.push(wire.client)
+    expect(wire, {0, 2})
+
+
+async def test_what_one_device_has_counted_is_not_told_as_another_one_s(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be added to what was counted of that peer before."""
+    monkeypatch.setattr(link_module, "DELTA_PEERS", 1)
+    link, other = link_with(3), Wire()
+    other.life = "another life"
+    await link.push(wire.client)
+    for number in (0, 1):
+        wire.counted[peer(number).public_key] = (8, 9)
+        link.drop(peer(number).public_key)
+    wire.left = 1
+    with pytest.raises(AgentUnreachable):
+        await link.push(wire.client)
+    link.replace_agent()
+    ack = await link.push(other.client)
+    assert ack is not None and ack.device == "another life" and not ack.final
 
 
 async def test_the_next_page_of_counters_is_not_asked_of_an_agent_that_was_replaced(wire: Wire) -> None:
