@@ -9,22 +9,20 @@ in parts, of which a broken link loses none that has arrived, unless somebody wa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...agent import parts
 from ...agent.protocol import Ack, AgentStatus, Applied, CountersPage, DeltaRequest, PeerCounters, Snapshot
 from ...api.server import DataPlaneStatus
 from ...domain.device import Delta, DesiredState, DevicePeer, Interface
-from .client import Agent, AgentError, AgentReplaced, BaseMismatch
+from .client import Agent, AgentError, BaseMismatch
+from .turns import Turns
 
 DELTA_PEERS = 1000
 """Peers in one delta; the agent acknowledges each, so that a wave of changes shows progress."""
 PART_BYTES = 256 << 10
 """Of a snapshot; some 3,500 peers."""
-GRACE_SECONDS = 1.0
-"""For an agent that was replaced to end its answer: one that hands over is well, and has counters to tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +57,9 @@ class DeviceLink:
         """The device that has counted them."""
         self._sent = 0
         # Counters are read and peers removed in turns, so that a peer's last bytes are never counted twice.
-        self._turn = asyncio.Lock()
-        self._exchange: asyncio.Timeout | None = None
-        """The one that is under way."""
-        self._agents = self._counting = 0
-        """How many agents were replaced, so far and when a look at counters began."""
+        self._turns = Turns(self.doubt)
+        self._counting = 0
+        """Which agent the present look at counters is at."""
         self._followers: list[DeviceLink] = []
         self.data_plane: DataPlaneStatus | None = None
         self.warnings: tuple[str, ...] = ()
@@ -149,15 +145,13 @@ class DeviceLink:
         That one may be on a machine that is frozen, and would hold up the next cut until it is timed out.
         """
         self.doubt()
-        self._agents += 1
-        if self._exchange is not None and not self._exchange.expired():
-            self._exchange.reschedule(asyncio.get_running_loop().time() + GRACE_SECONDS)
+        self._turns.replace_agent()
 
     async def push(self, agent: Agent) -> Ack | None:
         """Bring the agent to what is wanted; None when it is known to be there. Raises AgentError."""
         if self._want is None or self.is_settled():
             return None
-        async with self._alone_with(self._agents):
+        async with self._turns.turn(self._turns.agent):
             return await self._push(agent, self._want)
 
     async def counters(self, agent: Agent, cursor: str, *, more: bool = False) -> CountersPage:
@@ -166,39 +160,14 @@ class DeviceLink:
         Doubts what the agent holds when it says so. Raises AgentError.
         """
         if not more:
-            self._counting = self._agents
-        async with self._alone_with(self._counting):
+            self._counting = self._turns.agent
+        async with self._turns.turn(self._counting):
             if not more:
                 status = await agent.status()
                 self._describe(status)
                 if status.applied != self._applied:
                     self.doubt()
             return await agent.counters(cursor, more=more)
-
-    @asynccontextmanager
-    async def _alone_with(self, number: int) -> AsyncIterator[None]:
-        """Nobody else speaks with the agent meanwhile; ``number``: which one it is. Raises AgentReplaced.
-
-        After an error it is not known what it holds.
-        """
-        async with self._turn:
-            if number != self._agents:
-                raise AgentReplaced
-            try:
-                async with asyncio.timeout(None) as self._exchange:
-                    yield
-            except AgentError:
-                self.doubt()
-                raise
-            except TimeoutError as error:
-                self.doubt()
-                if number == self._agents:
-                    raise
-                raise AgentReplaced from error
-            finally:
-                self._exchange = None
-            if number != self._agents:
-                self.doubt()  # its last word says nothing about the other one
 
     async def _push(self, agent: Agent, want: DesiredState) -> Ack:
         while True:

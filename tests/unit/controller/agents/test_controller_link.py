@@ -13,6 +13,7 @@ import pytest
 from tests.unit.controller.world import Agent
 from wireguard_operator.agent.protocol import Ack, AgentStatus, DeltaRequest, PartReply, Snapshot
 from wireguard_operator.controller.agents import link as link_module
+from wireguard_operator.controller.agents import turns as turns_module
 from wireguard_operator.controller.agents.client import AgentClient, AgentError, AgentReplaced, AgentUnreachable
 from wireguard_operator.controller.agents.link import DeviceLink
 from wireguard_operator.domain.device import DevicePeer, Interface
@@ -342,7 +343,7 @@ async def test_who_takes_over_from_a_frozen_agent_is_told_at_once_of_a_cut(clock
         with pytest.raises(AgentReplaced):
             await given_up
     await link.push(wire.client)
-    assert time.monotonic() == before + link_module.GRACE_SECONDS
+    assert time.monotonic() == before + turns_module.GRACE_SECONDS
     expect(wire, {0, 2})
 
 
