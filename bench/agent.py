@@ -28,7 +28,7 @@ from tools.controlplane.paths import say
 from tools.lab import Daemon, sh, unique, wait_for
 from tools.lab.shell import ignoring
 from wireguard_operator.agent.bundle import Bundle
-from wireguard_operator.agent.protocol import CONTROLLER_NAME, agent_name
+from wireguard_operator.agent.protocol import CONTROLLER_NAME, Role, RoleOrder, agent_name
 from wireguard_operator.controller.agents.client import AgentClient, AgentUnreachable, tls_context
 from wireguard_operator.controller.agents.link import DeviceLink
 from wireguard_operator.domain.certificates import Usage, issue, make_authority
@@ -114,6 +114,10 @@ class Agent:
         self._link = DeviceLink()
         self._cursor = ""
 
+    async def serve(self) -> None:
+        """Order the agent to serve."""
+        await self._client.order(RoleOrder(1, Role.ACTIVE))
+
     async def scratch(self, peers: Sequence[DevicePeer]) -> float:
         """Seconds of a snapshot, once the device is there."""
         await self._push(())
@@ -158,9 +162,18 @@ class Agent:
 
 @asynccontextmanager
 async def running(
-    netns: str, directory: Path, binary: Path, number: int, wanted: Interface | None = None
+    netns: str,
+    directory: Path,
+    binary: Path,
+    number: int,
+    wanted: Interface | None = None,
+    *,
+    takes_orders: bool = False,
 ) -> AsyncIterator[Agent]:
-    """An agent with a state directory and an interface of its own; ``wanted``: how that should be."""
+    """An agent with a state directory and an interface of its own; ``wanted``: how that should be.
+
+    ``takes_orders``: as in one of several pods, where it stands by until it is told to serve.
+    """
     now = datetime.now(UTC)
     authority = make_authority(now)
     name = agent_name("bench", "berlin")
@@ -172,7 +185,8 @@ async def running(
         daemon = Daemon("agent", directory / f"agent-{number}.log", [
             "ip", "netns", "exec", netns, sys.executable, "-m", "wireguard_operator", "agent", "--bundle", "-",
             "--interface", interface, "--state-dir", str(directory / f"state-{number}"), "--wireguard-go", str(binary),
-            "--listen", f"fd://{listener.fileno()}", "--on-exit", "remove"])  # fmt: skip
+            "--listen", f"fd://{listener.fileno()}", "--on-exit", "remove",
+            *(("--role", "standby") if takes_orders else ())])  # fmt: skip
         daemon.start(bundle.model_dump_json(), pass_fds=(listener.fileno(),))
         try:
             tls = tls_context(issue(authority, CONTROLLER_NAME, Usage.CONTROLLER, now), authority.certificate)

@@ -2,8 +2,9 @@
 
 A subscriber sends with iperf3 through a tunnel to a host behind a server. There are two servers, each in a namespace of
 its own between those of subscriber and host. One is the agent's: source check, access rules, a limit each way that is
-never reached, isolation and masquerading. The other is a bare wireguard-go that ``wg`` and ``ip`` have set up, without
-packet filter and connection tracking. The ways take turns, so that others on the machine disturb both alike.
+never reached, isolation and masquerading, and the port's own rules, as in one of several pods. The other is a bare
+wireguard-go that ``wg`` and ``ip`` have set up, without packet filter and connection tracking. The ways take turns, so
+that others on the machine disturb both alike.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ RATE = 10**11 // 8
 """Bytes a second that no machine reaches: each packet is metered and none is dropped."""
 HOW = (
     "median of {rounds} rounds of {seconds} s of iperf3 (TCP), {direction}, through access rules, limits, source "
-    "check, isolation and masquerading, divided by the same through a bare wireguard-go, in turns"
+    "check, isolation, masquerading and the port's rules of one of several pods, divided by the same through a bare "
+    "wireguard-go, in turns"
 )
 
 
@@ -147,7 +149,8 @@ async def measure(_: int) -> list[Figure]:
         interface = Interface(
             server.private.reveal(), PORT, MTU, (f"{TUNNELS[OURS]}.1/24",), masquerade=True, isolation=True
         )
-        async with running(path.servers[OURS], directory, binary, 0, interface) as agent:
+        async with running(path.servers[OURS], directory, binary, 0, interface, takes_orders=True) as agent:
+            await agent.serve()
             await agent.scratch((DevicePeer(ours.public, (f"{TUNNELS[OURS]}.2/32",), None, everything(HOSTS[OURS])),))
             other = path.device(path.servers[BARE], server, f"{TUNNELS[BARE]}.1", PORT)
             path.peer(path.servers[BARE], other, bare.public, f"{TUNNELS[BARE]}.2/32")
