@@ -96,7 +96,7 @@ async def test_a_limit_is_changed_without_touching_the_tunnel_or_its_connections
     client = subscriber(lab)
     ack = await agent.put(lab.snapshot(peer_of(client, limited(40))))
     await connect(lab, client)
-    seconds, changes = 16, {4: limited(5), 10: limited(20)}
+    seconds, changes = 20, {4: limited(5), 12: limited(20)}
     stream = lab.client.spawn("iperf3", "-c", ALLOWED, "-J", "-R", "-t", str(seconds), stdout=subprocess.PIPE)
     began = time.monotonic()
     for when, policy in changes.items():
@@ -109,9 +109,10 @@ async def test_a_limit_is_changed_without_touching_the_tunnel_or_its_connections
     rates = [interval["sum"]["bits_per_second"] / 10**6 for interval in json.loads(output)["intervals"]]
     print([round(rate, 1) for rate in rates])
 
-    # One connection all the way; the seconds around a change, and the burst after it, are not counted.
-    assert sum(rates[7:10]) / 3 == pytest.approx(5, rel=0.1)
-    assert sum(rates[13:16]) / 3 == pytest.approx(20, rel=0.1)
+    # One connection all the way; the seconds around a change, and the burst after it, are not counted. How exact a rate
+    # is has a test of its own: here TCP may still be looking for the new one.
+    assert 5 * 0.8 < sum(rates[6:12]) / 6 < 5 * 1.05
+    assert 20 * 0.8 < sum(rates[14:20]) / 6 < 20 * 1.05
 
 
 async def test_all_addresses_of_a_subscriber_share_its_limit(lab: Lab, agent: Agent, world: World) -> None:
