@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping
 
-from .awaited import Awaited
+from .awaited import Awaited, Calls
 from .device import DeviceDump, DeviceGoneError
 from .firewall.port import Port, Sender
 from .places import Places
@@ -29,7 +30,7 @@ senders takes a tenth of a second."""
 
 
 class Calling:
-    """The peers of one device that are awaited. Calls are never concurrent, but for ``expect`` and ``kicked``."""
+    """The peers of one device that are awaited."""
 
     def __init__(self, service: Service, port: Port | None) -> None:
         """Without a ``port`` peers are called without being heard."""
@@ -40,6 +41,8 @@ class Calling:
         self._looked = 0.0
         self._listened = 0.0
         self._new_until = 0.0
+        self._lock = asyncio.Lock()
+        """Looks are taken one at a time."""
 
     def begin(self) -> None:
         """The device begins to serve."""
@@ -71,16 +74,17 @@ class Calling:
 
     async def places(self, cursor: str) -> Endpoints:
         """Who has a session here, as far as it changed since. Raises DeviceError."""
-        try:
-            dump = await self._service.observe()
-            senders = await self._port.heard() if self._port is not None else []
-        except DeviceGoneError:
-            return Endpoints({}, "")
-        await self._service.save_endpoints()
-        self._settle(dump)
-        self._places.observe(dump.peers, senders, time.time())
-        next_cursor, seen = self._places.since(cursor)
-        return Endpoints(seen, next_cursor)
+        async with self._lock:
+            try:
+                dump = await self._service.observe()
+                senders = await self._port.heard() if self._port is not None else []
+            except DeviceGoneError:
+                return Endpoints({}, "")
+            await self._service.save_endpoints()
+            self._settle(dump)
+            self._places.observe(dump.peers, senders, time.time())
+            next_cursor, seen = self._places.since(cursor)
+            return Endpoints(seen, next_cursor)
 
     def pause(self, took: float) -> float:
         """Seconds until the next look; the last one ``took`` so many, which handshakes need as well."""
@@ -92,24 +96,27 @@ class Calling:
 
     async def listen(self) -> None:
         """Look who sends, and call those of them that are awaited. Raises DeviceError."""
-        now = time.monotonic()
-        self._awaited.expire(time.time())
-        if self._awaited and (now - self._looked >= LOOK_SECONDS or self._awaited.outstanding(now)):
-            self._looked = now
-            self._settle(await self._service.observe())
-        if not self._awaited:
-            return
+        async with self._lock:
+            now = time.monotonic()
+            self._awaited.expire(time.time())
+            if self._awaited and (now - self._looked >= LOOK_SECONDS or self._awaited.outstanding(now)):
+                self._looked = now
+                self._settle(await self._service.observe())
+            if not self._awaited:
+                return
+            calls = await self._due(now)
+            if calls.endpoints:
+                await self._service.call(calls.endpoints, calls.again)
+                logger.info("%d peers that had a session elsewhere are called", len(calls.endpoints))
+
+    async def _due(self, now: float) -> Calls:
         if self._port is None:
-            calls = self._awaited.all(now)
-        else:
-            senders: list[Sender] = []
-            if not self._awaited.waits or now - self._listened >= LOOK_SECONDS:
-                self._listened = now
-                senders = await self._port.heard()
-            calls = self._awaited.heard(senders, now)
-        if calls.endpoints:
-            await self._service.call(calls.endpoints, calls.again)
-            logger.info("%d peers that had a session elsewhere are called", len(calls.endpoints))
+            return self._awaited.all(now)
+        senders: list[Sender] = []
+        if not self._awaited.waits or now - self._listened >= LOOK_SECONDS:
+            self._listened = now
+            senders = await self._port.heard()
+        return self._awaited.heard(senders, now)
 
     def _settle(self, dump: DeviceDump) -> None:
         self._awaited.forget([key for key, peer in dump.peers.items() if peer.last_handshake])

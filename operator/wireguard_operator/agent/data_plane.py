@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 
 from ..domain.device import DesiredState, DevicePeer, Interface
 from .admission import Admission
 from .counters import Counters, counters_of
-from .device import Device, DeviceDump, DeviceGoneError, DumpedPeer
+from .device import Device, DeviceDump, DeviceError, DeviceGoneError, DumpedPeer
 from .endpoints import LastEndpoints
 from .firewall.guard import Firewall
 from .firewall.port import Port
@@ -74,10 +75,17 @@ class DataPlane:
         """
         admission = self._admission
         assert admission is not None  # noqa: S101 - the callers have had a state admitted
-        if self._port is not None:
-            await self._port.ensure(interface.listen_port)  # a standby's is closed before there is a device
-        await self._device.ensure(interface)
-        dump = await self.look()
+        try:
+            if self._port is not None:
+                await self._port.ensure(interface.listen_port)  # a standby's is closed before there is a device
+            await self._device.ensure(interface)
+            dump = await self.look()
+            dump = await self._cut_strays(admission, dump)
+        except DeviceError:
+            # Whoever must not be on the device goes, though it cannot be made as it should be.
+            with suppress(DeviceError):
+                await self._cut_strays(admission, await self.look())
+            raise
         if self._firewall is not None:
             # Before any peer comes to the device, and in the place of what was there in one step.
             holders = {prefix: key for key, peer in dump.peers.items() for prefix in peer.allowed_ips}
@@ -146,14 +154,20 @@ class DataPlane:
         there = {key: peer.endpoint for key, peer in peers if peer.endpoint in endpoints and peer.last_handshake}
         await self._device.kick({key: endpoint for key, endpoint in there.items() if endpoint})
 
+    async def _cut_strays(self, admission: Admission, dump: DeviceDump) -> DeviceDump:
+        """Have those who must not be on the device be cut before anything else; the dump with their last counters."""
+        strays = [key for key in dump.peers if key not in admission.peers]
+        if not strays:
+            return dump
+        await self._device.cut(strays)
+        return await self.look()
+
     async def end_sessions(self) -> None:
         """Take all peers off, which ``reconcile`` puts back with counters from zero. Raises DeviceError."""
-        self.counters.start_over()
-        try:
+        with suppress(DeviceGoneError):  # then there are no sessions
             dump = await self._device.dump()
             await self._device.apply([], list(dump.peers))
-        except DeviceGoneError:
-            pass  # then there are no sessions
+        self.counters.start_over()
 
     async def lost_within(self, seconds: float) -> bool:
         """Whether the device dies in that time."""

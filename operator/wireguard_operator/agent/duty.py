@@ -129,8 +129,7 @@ class Duty:
 
     async def endpoints(self, cursor: str) -> Endpoints:
         """Who has a session here, as far as it changed since. Raises DeviceError."""
-        async with self._lock:
-            return await self._calling.places(cursor)
+        return await self._calling.places(cursor)
 
     async def attend(self) -> None:
         """Call those that are awaited. Runs until cancelled."""
@@ -150,10 +149,11 @@ class Duty:
                         logger.warning("nobody says who serves; this agent did before, and does again")
                         await self._serve()
                         self._confirm_by = None
-                    if self._serves:
-                        await self._calling.listen()
-                    elif time.monotonic() - self._relieved_at > LAST_SECONDS:
+                    if not self._serves and time.monotonic() - self._relieved_at > LAST_SECONDS:
                         await self._start_over()
+                # Not while it has the lock: an order to be silent waits for no device.
+                if self._serves:
+                    await self._calling.listen()
             except (DeviceError, StoreError) as error:
                 logger.warning("the device does not follow: %s", error)
             took = time.monotonic() - awake

@@ -194,7 +194,10 @@ class KernelDevice:
         self._watch = None
 
     async def _in_thread(self, work: Callable[[Connection], T]) -> T:
-        connection = Connection(wgnetlink.FAMILY, wgnetlink.VERSION)
+        try:
+            connection = Connection(wgnetlink.FAMILY, wgnetlink.VERSION)
+        except OSError as error:
+            raise DeviceError(f"the kernel cannot be asked about {self._name}: {error.strerror}") from error
 
         def run() -> T:
             with connection, _told(self._name):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import shutil
 import signal
@@ -136,7 +135,7 @@ async def _main(args: argparse.Namespace) -> None:
         handle_signals=False,
         shutdown_timeout=SHUTDOWN_SECONDS,
     )
-    tasks: list[asyncio.Task[None]] = []
+    remove = args.on_exit == "remove"
     try:
         await duty.begin()
         await service.restore(args.boot)
@@ -157,15 +156,18 @@ async def _main(args: argparse.Namespace) -> None:
         notify.tell("STOPPING=1")
         if not any(task.done() for task in needed):
             await duty.relieved()
-        logger.info("stopping; the tunnels %s", "stay" if args.on_exit == "keep" else "go")
-        for task in reversed(tasks):
+        # A part that failed is no reason to end the tunnels: the next process finds them.
+        remove = args.on_exit == "remove" and not any(task.done() for task in needed)
+        logger.info("stopping; the tunnels %s", "go" if remove else "stay")
+        for task in tasks:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
     finally:
         await runner.cleanup()
-        await service.close(remove=args.on_exit == "remove")
-        await duty.close(remove=args.on_exit == "remove")
+        await service.close(remove=remove)
+        await duty.close(remove=remove)
         store.close()
 
 

@@ -133,9 +133,10 @@ class Service:
             self._state.apply(delta)
             try:
                 await asyncio.to_thread(self._store.save_change, request, self._state)
-            except StoreError:
+            except BaseException as error:
+                # The device is as it was; of anything but a disk that refuses it is looked at first.
                 self._state.apply(undo)
-                self._current = True
+                self._current = isinstance(error, StoreError)
                 raise
             self._revision = request.revision
             if request.interface is not None:

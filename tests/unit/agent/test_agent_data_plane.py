@@ -9,6 +9,7 @@ import pytest
 from fake_device import INTERFACE, FakeDevice, peer
 
 from wireguard_operator.agent.data_plane import DataPlane
+from wireguard_operator.agent.device import DeviceError
 from wireguard_operator.agent.firewall.guard import Firewall
 from wireguard_operator.agent.firewall.port import Port
 from wireguard_operator.domain.device import Delta, DesiredState, DevicePeer, Interface
@@ -153,3 +154,53 @@ async def test_the_rules_go_after_the_device(plane: DataPlane, told: Told) -> No
     await plane.close(remove=False)
     await plane.close(remove=True)
     assert told.take() == ["close", "close", "no rules"]
+
+
+async def test_who_must_not_be_on_the_device_goes_first_and_with_exact_counters(
+    plane: DataPlane, told: Told, device: FakeDevice
+) -> None:
+    await made(plane, told, peer(1), peer(2))
+    device.count(peer(1).public_key, 1000)
+    plane.admit(DesiredState(INTERFACE, (peer(2),)))
+    final = await plane.reconcile(INTERFACE)
+    assert told.take()[:5] == ["port", "ensure", "dump", "cut", "dump"]
+    assert [(last.public_key, last.rx_bytes) for last in final] == [(peer(1).public_key, 1000)]
+
+
+@pytest.mark.parametrize("place", ["device", "rules"])
+async def test_who_must_not_be_on_the_device_goes_though_it_cannot_be_made_as_it_should_be(
+    plane: DataPlane, told: Told, device: FakeDevice, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    await made(plane, told, peer(1), peer(2))
+
+    async def broken(*_: object) -> None:
+        raise DeviceError("no such thing")
+
+    if place == "device":
+        device.problem = "the port is taken"
+    else:
+        monkeypatch.setattr(ToldFirewall, "ensure", broken)
+    plane.admit(DesiredState(INTERFACE, (peer(2),)))
+    with pytest.raises(DeviceError):
+        await plane.reconcile(INTERFACE)
+    assert device.peers[peer(1).public_key].allowed_ips == ()
+    assert device.peers[peer(2).public_key].allowed_ips == peer(2).allowed_ips, "and the others go on"
+
+
+async def test_counters_keep_their_name_where_the_sessions_could_not_be_ended(
+    plane: DataPlane, told: Told, device: FakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under another name they would be counted a second time."""
+    await made(plane, told, peer(1))
+    before = await plane.life()
+
+    async def broken(*_: object) -> None:
+        raise DeviceError("busy")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(device, "apply", broken)
+        with pytest.raises(DeviceError):
+            await plane.end_sessions()
+    assert await plane.life() == before
+    await plane.end_sessions()
+    assert await plane.life() != before

@@ -213,6 +213,28 @@ async def test_an_agent_in_whose_place_another_one_is_about_to_serve_is_silent_u
     assert not (await duty.order(RoleOrder(2, STANDBY))).serves
 
 
+async def test_an_order_to_be_silent_does_not_wait_for_the_device(
+    service: FakeService, store: Store, port: FakePort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def busy() -> DeviceDump:
+        await asyncio.sleep(60)
+        return DeviceDump("life", None, 51820, {})
+
+    duty = await begin(service, store, port)
+    await duty.expect(Endpoints({"a": Seen("192.0.2.2:1", int(time.time()))}))
+    await duty.order(RoleOrder(1, ACTIVE))
+    monkeypatch.setattr(service, "observe", busy)
+    looks = [asyncio.create_task(duty.attend()), asyncio.create_task(duty.endpoints(""))]
+    await asyncio.sleep(1)
+    before = time.monotonic()
+    await duty.pause(2)
+    await duty.order(RoleOrder(2, STANDBY))
+    assert time.monotonic() == before
+    assert port.state is State.CLOSED
+    for look in looks:
+        look.cancel()
+
+
 async def test_a_silence_that_nobody_ends_ends_by_itself(service: FakeService, store: Store, port: FakePort) -> None:
     duty = await begin(service, store, port)
     await duty.order(RoleOrder(1, ACTIVE))

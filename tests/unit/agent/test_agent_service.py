@@ -356,3 +356,22 @@ async def test_a_look_after_the_device_is_no_reason_to_send_everything_again(
     async with supervised(service), asyncio.timeout(3):
         await looked.wait()
     assert seen[0] == ack.applied
+
+
+async def test_a_delta_that_fails_in_a_way_that_nobody_expected_is_not_believed_to_be_applied(
+    service: Service, store: Store, device: FakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ack = await service.snapshot(Snapshot(1, INTERFACE, (peer(1), peer(2))))
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "save_change", broken)
+        with pytest.raises(RuntimeError):
+            await service.delta(delta(ack.applied, remove=(peer(1).public_key,)))
+    async with supervised(service):
+        await until_applied(service)
+    assert service.applied() == ack.applied, "the controller sees that its change is missing"
+    ack = await service.delta(delta(ack.applied, remove=(peer(1).public_key,)))
+    assert device.peers.keys() == {peer(2).public_key}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable, Mapping
 
 from ...domain.device import DevicePeer, Interface
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 NO_PROGRAM = "access rules and limits need the program nft: install nftables"
 
+SEARCH_SECONDS = 3600.0
+"""After which what was refused is tried once more."""
 MAX_CHECKS = 64
 """Questions to nft in the search for bad policies; what is then still in doubt is refused together."""
 
@@ -41,7 +44,8 @@ class Firewall:
         self._ways: dict[str, tuple[tuple[str, ...], Way]] = {}
         """Public key → prefixes and their way, of all peers that may be on the device."""
         self._bad: dict[str, str] = {}
-        """Chain → why nft refuses it."""
+        """Chain → why nft refuses it. A chain is named by its content, so it stays bad."""
+        self._searched = 0.0
         self._checks = 0
         self._later: dict[str, Entry] = {}
         """Prefixes that change hands: nobody's until the device has followed."""
@@ -53,7 +57,9 @@ class Firewall:
 
         ``holders``: prefix → public key as the device has it now. Raises DeviceError.
         """
-        self._ways, self.refused, self._later, self._bad = {}, {}, {}, {}
+        self._ways, self.refused, self._later = {}, {}, {}
+        if self._interface != interface or time.monotonic() - self._searched > SEARCH_SECONDS:
+            self._bad = {}
         if not self._is_possible(interface):
             for key, peer in peers.items():
                 if peer.policy is not None:
@@ -152,8 +158,8 @@ class Firewall:
             before = generation.current()
             try:
                 await program.load(text)
-            except Refused:
-                self._table = None
+            except BaseException:
+                self._table = None  # it has changed already, and the kernel's may not have
                 raise
             self._made(before, known=self._generation)
 
@@ -212,7 +218,7 @@ class Firewall:
         assert self._interface is not None  # noqa: S101 - the caller looks
         # Where nothing at all is taken it is no peer's fault.
         await program.load(Table(self._name, self._interface, {}).load(), check=True)
-        self._checks = 0
+        self._checks, self._searched = 0, time.monotonic()
         await self._search(list(dict.fromkeys(found for _, found in self._ways.values() if found.chains)))
         for key in [key for key, (_, found) in self._ways.items() if self._reason(found.chains)]:
             self.refused[key] = f"policy: {self._reason(self._ways.pop(key)[1].chains)}"
@@ -221,19 +227,35 @@ class Firewall:
         return next((self._bad[chain.name] for chain in chains if chain.name in self._bad), None)
 
     async def _search(self, ways: list[Way]) -> None:
-        assert self._interface is not None  # noqa: S101 - the callers look
+        ways = [found for found in ways if not self._reason(found.chains)]
         if not ways:
             return
+        error = await self._refusal(chain for found in ways for chain in found.chains)
+        if error is None:
+            return
+        if self._checks >= MAX_CHECKS:
+            self._bad |= {found.chains[-1].name: error for found in ways}
+        elif len(ways) == 1:
+            # Others may share the first of its chains, which is then to blame for all of them.
+            (found,) = ways
+            for count in range(1, len(found.chains)):
+                if reason := await self._refusal(found.chains[:count]):
+                    self._bad[found.chains[count - 1].name] = reason
+                    return
+            self._bad[found.chains[-1].name] = error
+        else:
+            middle = len(ways) // 2
+            await self._search(ways[:middle])
+            await self._search(ways[middle:])
+
+    async def _refusal(self, chains: Iterable[Chain]) -> str | None:
+        """Why nft refuses these chains; None when it does not. Raises DeviceError."""
+        assert self._interface is not None  # noqa: S101 - the callers look
         table = Table(self._name, self._interface, {})
-        for found in ways:
-            table.chains |= {chain.name: chain for chain in found.chains}
+        table.chains |= {chain.name: chain for chain in chains}
         self._checks += 1
         try:
             await program.load(table.load(), check=True)
         except Refused as error:
-            if len(ways) == 1 or self._checks >= MAX_CHECKS:
-                self._bad |= {found.chains[-1].name: str(error) for found in ways}
-                return
-            middle = len(ways) // 2
-            await self._search(ways[:middle])
-            await self._search(ways[middle:])
+            return str(error)
+        return None

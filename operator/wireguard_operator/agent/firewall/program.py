@@ -37,13 +37,16 @@ async def list_table(name: str) -> str | None:
 
 
 async def _run(*arguments: str, text: str = "") -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        "nft",
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "nft",
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError as error:  # no process or no file is to be had; that may pass
+        raise DeviceError(f"nft cannot be started: {error.strerror}") from error
     output, errors = await process.communicate(text.encode())
     return process.returncode or 0, output.decode(errors="replace"), errors.decode(errors="replace")
 
