@@ -96,7 +96,7 @@ class AgentStatus:
     pending: tuple[str, ...] = ()
     """As in ``Ack``."""
     final: tuple[PeerCounters, ...] = ()
-    """As in ``Ack``, of peers that were removed after its answer."""
+    """As in ``Ack``, of peers that were removed after its answer, or whose answer may have been lost."""
 
 
 @dataclass(frozen=True, slots=True)

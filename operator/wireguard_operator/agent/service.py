@@ -60,6 +60,10 @@ class Service:
         self._state: DesiredState | None = None
         self._current = False
         """Whether the device is as the state wants it."""
+        self._final: dict[str, PeerCounters] = {}
+        """Last counters that the controller may not know yet: an answer can get lost, or the removal be made up for."""
+        self._final_of = ""
+        """The life of the device that has counted them."""
 
     @property
     def speaks(self) -> bool:
@@ -104,7 +108,9 @@ class Service:
         life = await self._plane.life()
         # A device that died a moment ago holds nothing, though the supervisor may not know yet.
         applied = self.applied() if life else None
-        return AgentStatus(__version__, self._plane.implementation, life, applied, self._plane.errors(), self._limits())
+        final = tuple(self._final.values()) if life == self._final_of else ()
+        said = __version__, self._plane.implementation, life, applied, self._plane.errors(), self._limits()
+        return AgentStatus(*said, final=final)
 
     async def snapshot(self, request: Snapshot) -> Ack:
         """Make the device so. Raises InvalidRequestError, StoreError (nothing changed then), DeviceError."""
@@ -112,12 +118,13 @@ class Service:
         state = DesiredState(request.interface, request.peers)
         async with self._lock:
             await asyncio.to_thread(self._store.save_state, request.revision, state)
+            self._final.clear()  # whoever sends all has asked before
             self._current = False
             self._revision = request.revision
             self._hold(state)
-            final = await self._reconcile()
+            await self._reconcile()
             logger.info("revision %d applied from a snapshot, %d peers", self._revision, len(state.peers))
-            return await self._ack(final)
+            return await self._ack()
 
     async def delta(self, request: DeltaRequest) -> Ack:
         """Change the device. Raises as ``snapshot`` does, and ConflictError."""
@@ -139,15 +146,16 @@ class Service:
                 self._current = isinstance(error, StoreError)
                 raise
             self._revision = request.revision
+            self._final.clear()  # who knows the base has been told
             if request.interface is not None:
                 self._hold(self._state)
-                final = await self._reconcile()
+                await self._reconcile()
             else:
                 keys = [*request.remove, *(peer.public_key for peer in request.upsert)]
-                final = await self._plane.change(keys, self._state)
+                await self._keep(await self._plane.change(keys, self._state))
                 self._current = True
             logger.info("revision %d applied, %d peers", self._revision, len(self._state.peers))
-            return await self._ack(final)
+            return await self._ack()
 
     async def counters(self, cursor: str | None, *, more: bool = False) -> CountersPage:
         """A page of the peers that changed after ``cursor``. Raises DeviceError.
@@ -253,20 +261,26 @@ class Service:
         self._state = state
         self._plane.admit(state)
 
-    async def _reconcile(self) -> tuple[PeerCounters, ...]:
+    async def _reconcile(self) -> None:
         """Whoever asks during a look at a device that was as wanted is told that it is."""
         assert self._state is not None  # noqa: S101 - the callers look
-        final = await self._plane.reconcile(self._state.interface)
+        await self._keep(await self._plane.reconcile(self._state.interface))
         self._current = True
-        return final
 
-    async def _ack(self, final: tuple[PeerCounters, ...]) -> Ack:
+    async def _keep(self, final: Iterable[PeerCounters]) -> None:
+        """Counters of peers that have gone, until it is certain that the controller has them."""
+        life = await self._plane.life()
+        if life != self._final_of:
+            self._final, self._final_of = {}, life
+        self._final |= {counters.public_key: counters for counters in final}
+
+    async def _ack(self) -> Ack:
         applied = self.applied()
         assert applied is not None  # noqa: S101 - follows from success
         errors = self._plane.errors()
         if errors:
             logger.warning("%d peers are not as wanted; the first is %s: %s", len(errors), *next(iter(errors.items())))
-        return Ack(applied, await self._plane.life(), errors, final)
+        return Ack(applied, self._final_of, errors, tuple(self._final.values()))
 
     def _limits(self) -> tuple[str, ...]:
         """The warnings that are about address families of this server."""

@@ -375,3 +375,47 @@ async def test_a_delta_that_fails_in_a_way_that_nobody_expected_is_not_believed_
     assert service.applied() == ack.applied, "the controller sees that its change is missing"
     ack = await service.delta(delta(ack.applied, remove=(peer(1).public_key,)))
     assert device.peers.keys() == {peer(2).public_key}
+
+
+async def test_last_counters_are_told_until_the_controller_is_known_to_have_them(
+    service: Service, device: FakeDevice
+) -> None:
+    ack = await service.snapshot(Snapshot(1, INTERFACE, (peer(1), peer(2), peer(3))))
+    device.count(peer(1).public_key, 1000)
+    ack = await service.delta(delta(ack.applied, remove=(peer(1).public_key,)))
+    told = [(last.public_key, last.rx_bytes) for last in ack.final]
+    assert told == [(peer(1).public_key, 1000)]
+    final = (await service.status()).final
+    assert [(last.public_key, last.rx_bytes) for last in final] == told, "the answer may have been lost"
+    ack = await service.delta(delta(ack.applied, remove=(peer(2).public_key,)))
+    assert {last.public_key for last in ack.final} == {peer(2).public_key}, "who knows the base knows them"
+
+
+async def test_last_counters_of_a_removal_that_was_made_up_for_are_told(
+    service: Service, device: FakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ack = await service.snapshot(Snapshot(1, INTERFACE, (peer(1), peer(2))))
+    device.count(peer(1).public_key, 1000)
+
+    async def broken(*_: object) -> None:
+        raise DeviceError("busy")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(device, "apply", broken)
+        with pytest.raises(DeviceError):
+            await service.delta(delta(ack.applied, remove=(peer(1).public_key,)))
+    async with supervised(service):
+        await until_applied(service)
+    assert [last.rx_bytes for last in (await service.status()).final] == [1000]
+
+
+async def test_last_counters_of_a_device_that_died_are_not_told_as_the_next_one_s(
+    service: Service, device: FakeDevice
+) -> None:
+    ack = await service.snapshot(Snapshot(1, INTERFACE, (peer(1), peer(2))))
+    device.count(peer(1).public_key, 1000)
+    await service.delta(delta(ack.applied, remove=(peer(1).public_key,)))
+    async with supervised(service):
+        device.die()
+        await until_applied(service)
+    assert (await service.status()).final == ()

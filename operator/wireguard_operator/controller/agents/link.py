@@ -9,7 +9,7 @@ in parts, of which a broken link loses none that has arrived, unless somebody wa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ...agent import parts
@@ -51,7 +51,7 @@ class DeviceLink:
         self._sending = False
         """A delta is on its way."""
         self._transfer: Transfer | None = None
-        self._final: list[PeerCounters] = []
+        self._final: dict[str, PeerCounters] = {}
         """Last counters of peers that were removed, until they are told."""
         self._final_of: str | None = None
         """The device that has counted them."""
@@ -165,6 +165,7 @@ class DeviceLink:
             if not more:
                 status = await agent.status()
                 self._describe(status)
+                self._keep(status.device, status.final)
                 if status.applied != self._applied:
                     self.doubt()
             return await agent.counters(cursor, more=more)
@@ -172,17 +173,20 @@ class DeviceLink:
     async def _push(self, agent: Agent, want: DesiredState) -> Ack:
         while True:
             ack = await self._step(agent, want)
-            if ack.device != self._final_of:
-                # What another device has counted would be added to what this one has.
-                self._final, self._final_of = [], ack.device
-            self._final.extend(ack.final)
+            self._keep(ack.device, ack.final)
             if self.is_settled():
                 break
         if ack.applied.digest != want.digest:
             self._applied = None
             raise AgentError("the agent acknowledged another state than the one it was sent")
-        final, self._final = self._final, []
-        return Ack(ack.applied, ack.device, ack.errors, tuple(final), ack.pending)
+        final, self._final = self._final, {}
+        return Ack(ack.applied, ack.device, ack.errors, tuple(final.values()), ack.pending)
+
+    def _keep(self, device: str, final: Iterable[PeerCounters]) -> None:
+        if device != self._final_of:
+            # What another device has counted would be added to what this one has.
+            self._final, self._final_of = {}, device
+        self._final |= {counters.public_key: counters for counters in final}
 
     async def _step(self, agent: Agent, want: DesiredState) -> Ack:
         """One message and its acknowledgement."""
@@ -193,12 +197,13 @@ class DeviceLink:
                 self.doubt()
         status = await agent.status()
         self._describe(status)
+        self._keep(status.device, status.final)
         if status.applied is not None:
             self._sent = max(self._sent, status.applied.revision)
             if status.applied.digest == want.digest:
                 self._changed.clear()
                 self._interface_changed = False
-                ack = Ack(status.applied, status.device, status.errors, status.final, status.pending)
+                ack = Ack(status.applied, status.device, status.errors, (), status.pending)
                 return self._acknowledged(ack)
             if self._applied is not None and status.applied == self._applied:
                 return await self._send_delta(agent, self._applied, want)

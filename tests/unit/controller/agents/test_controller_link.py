@@ -6,12 +6,13 @@ import asyncio
 import base64
 import hashlib
 import time
+from dataclasses import replace
 from typing import cast
 
 import pytest
 
 from tests.unit.controller.world import Agent
-from wireguard_operator.agent.protocol import Ack, AgentStatus, DeltaRequest, PartReply, Snapshot
+from wireguard_operator.agent.protocol import Ack, AgentStatus, Applied, DeltaRequest, PartReply, PeerCounters, Snapshot
 from wireguard_operator.controller.agents import link as link_module
 from wireguard_operator.controller.agents import turns as turns_module
 from wireguard_operator.controller.agents.client import AgentClient, AgentError, AgentReplaced, AgentUnreachable
@@ -407,3 +408,22 @@ async def test_an_exchange_that_is_cancelled_is_not_taken_for_one_that_was_given
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
+
+
+async def test_last_counters_that_an_agent_tells_when_it_is_asked_are_not_lost_where_all_is_sent_after_that(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = link_with(3)
+    await link.push(wire.client)
+    link.drop(peer(1).public_key)
+    asked = wire.status
+
+    async def status() -> AgentStatus:
+        final = (PeerCounters(peer(7).public_key, 8, 9),)  # it is off the device already
+        return replace(await asked(), applied=Applied(99, "another state"), final=final)
+
+    monkeypatch.setattr(wire, "status", status)
+    await link.counters(wire.client, "")
+    link.doubt()
+    ack = await link.push(wire.client)
+    assert ack is not None and PeerCounters(peer(7).public_key, 8, 9) in ack.final
