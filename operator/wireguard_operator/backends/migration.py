@@ -6,6 +6,7 @@ has no counterpart is named for each client and not lost in silence.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -85,7 +86,7 @@ def _server(source: Source, name: str, namespace: str, private_key: Hidden | Non
     if source.dns:
         spec["dns"] = list(source.dns)
     if source.allowed_ips and set(source.allowed_ips) != set(EVERYTHING):
-        spec["clientAllowedIPs"] = list(source.allowed_ips)
+        spec["clientAllowedIPs"] = _prefixes(source.allowed_ips)
     if source.mtu is not None:
         spec["mtu"] = source.mtu
     objects = [manifest("WireGuardServer", namespace, name, spec)]
@@ -93,7 +94,7 @@ def _server(source: Source, name: str, namespace: str, private_key: Hidden | Non
         secret = f"{name}-imported-key"
         spec["privateKeySecretRef"] = {"name": secret}
         objects.insert(0, imported(secret, namespace, {PRIVATE_KEY: private_key}))
-    return Move(f"server {name}", tuple(objects))
+    return Move(f"server {name}", tuple(objects), ("what its hooks (PostUp and others) do, which are not read",))
 
 
 def _peer(source: Source, client: Client, name: str, server: str, namespace: str) -> Move:
@@ -109,15 +110,18 @@ def _peer(source: Source, client: Client, name: str, server: str, namespace: str
         spec["presharedKey"] = {"policy": "Always", "secretRef": {"name": secret}}
     else:
         spec["presharedKey"] = {"policy": "Never"}
-    if client.routes:
-        spec["routes"] = list(client.routes)
+    routes, lost = _routes(source, client)
+    if routes:
+        spec["routes"] = routes
     if not client.enabled:
         spec["enabled"] = False
     if client.expires_at is not None:
         spec["expiresAt"] = client.expires_at
     own = {
         "dns": list(client.dns) if client.dns is not None and client.dns != source.dns else None,
-        "allowedIPs": list(client.allowed_ips) if client.allowed_ips not in (None, source.allowed_ips) else None,
+        "allowedIPs": _prefixes(client.allowed_ips or ())
+        if client.allowed_ips not in (None, source.allowed_ips)
+        else None,
         "mtu": client.mtu if client.mtu != source.mtu else None,
         "persistentKeepalive": client.keepalive if client.keepalive != source.keepalive else None,
     }
@@ -126,7 +130,28 @@ def _peer(source: Source, client: Client, name: str, server: str, namespace: str
     spec["description"] = f"{client.name} (from wg-easy)"
     peer = manifest("WireGuardPeer", namespace, name, spec)
     objects = (imported(secret, namespace, data), peer) if data else (peer,)
-    return Move(f"peer {name}", objects, client.lost)
+    return Move(f"peer {name}", objects, (*client.lost, *lost))
+
+
+def _routes(source: Source, client: Client) -> tuple[list[str], list[str]]:
+    """What can lie behind the peer, and what cannot: everything, and what overlaps the server's networks."""
+    own = [ipaddress.ip_network(text) for text in source.networks]
+    routes, lost = list[str](), list[str]()
+    for text in _prefixes(client.routes):
+        network = ipaddress.ip_network(text)
+        # Of one version, so they overlap where one's first address is in the other.
+        inside = any(
+            network.network_address in other or other.network_address in network
+            for other in own
+            if other.version == network.version
+        )
+        (lost if inside or not network.prefixlen else routes).append(text)
+    return routes, [f"server allowed IP {text}" for text in lost]
+
+
+def _prefixes(texts: Iterable[str]) -> list[str]:
+    """As the API server wants them: with their length, without host bits, each once."""
+    return list(dict.fromkeys(str(ipaddress.ip_network(text, strict=False)) for text in texts))
 
 
 def _names(names: Iterable[str]) -> list[str]:

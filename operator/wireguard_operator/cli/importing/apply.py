@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from ...domain.comparison import covers
 from ...kube.client import KubeClient
 from ...kube.errors import AlreadyExists, KubeError, NotFound, Unavailable
+from ..cluster import CommandError
 from .manifests import RESOURCES, Body
 
 AT_ONCE = 32
@@ -50,7 +51,13 @@ class _Result:
 
 
 async def bring(client: KubeClient, objects: Sequence[Body]) -> Outcome:
-    """Make what is missing of the objects, which are in the order of RESOURCES."""
+    """Make what is missing of the objects, which are in the order of RESOURCES.
+
+    Raises CommandError where a server of that name is another one: its peers would be joined by those of this one.
+    """
+    for body in objects:
+        if body["kind"] == "WireGuardServer" and (other := await _other(client, body)):
+            raise CommandError(f"{other}; nothing was made: correct that, or choose another --server")
     outcome, absent = Outcome(), set[Name]()
     needs, rest = _needs(objects), list(objects)
     while rest:
@@ -105,13 +112,27 @@ async def _bring(client: KubeClient, body: Body, absent: Sequence[Name]) -> _Res
             return _Result(problem=f"not made: {kind} {name}, which needs {' '.join(absent[0])}{more}")
         is_silent = isinstance(error, Unavailable) and not error.status
         return _Result(problem=f"failed: {kind} {name}: {error}", is_silent=is_silent)
+    return _Result(problem=_difference(body, there))
+
+
+async def _other(client: KubeClient, body: Body) -> str:
+    """How the object that is there differs; empty when there is none, or it cannot be seen, as the rest will tell."""
+    meta = body["metadata"]
+    try:
+        return _difference(body, await client.get(RESOURCES[body["kind"]], meta["namespace"], meta["name"]))
+    except KubeError:
+        return ""
+
+
+def _difference(body: Body, there: Body) -> str:
+    """How an object that is there is not as it should be; empty when it is."""
+    kind, name = _name(body)
     if there["metadata"].get("deletionTimestamp"):
-        return _Result(problem=f"left as it is: {kind} {name} is being deleted")
+        return f"left as it is: {kind} {name} is being deleted"
     part = "data" if kind == "Secret" else "spec"
     have = there.get(part, {})
-    if other := [f"{part}.{key}" for key, value in body[part].items() if not covers(have, {key: value})]:
-        return _Result(problem=f"left as it is: {kind} {name} is there with another {', '.join(other)}")
-    return _Result()
+    other = [f"{part}.{key}" for key, value in body[part].items() if not covers(have, {key: value})]
+    return f"left as it is: {kind} {name} is there with another {', '.join(other)}" if other else ""
 
 
 async def _create(client: KubeClient, body: Body) -> bool:

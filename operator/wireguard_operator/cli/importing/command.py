@@ -19,10 +19,10 @@ from ...kube.client import KubeClient
 from .. import cluster
 from ..cluster import CommandError
 from ..output import deliver
-from . import live, wg_easy, wg_quick
+from . import live, wg_easy, wg_quick, written
 from .apply import bring
 from .found import Device
-from .manifests import Body, Plan, Target, plan
+from .manifests import HIDDEN, Body, Plan, Target, plan
 
 STDOUT = Path("-")
 KINDS = {"WireGuardServer": "server", "WireGuardPeer": "peer", "Secret": "Secret"}
@@ -46,6 +46,10 @@ def add_import(parser: argparse.ArgumentParser) -> None:
     sub = sources.add_parser("wg-easy", help="wg-easy 15 or 14.", description=text)
     wg_easy.add_arguments(sub)
     _add_result(sub, wg_easy.read)
+    text = "A file that `import -o` has written, e.g. on a host that has no way to the cluster."
+    sub = sources.add_parser("file", help=text, description=text)
+    sub.add_argument("file", type=Path, help="e.g. berlin.yaml; the namespace is the one that stands in it")
+    _add_result(sub, lambda args: written.read(args.file))
 
 
 def _add_target(parser: argparse.ArgumentParser) -> None:
@@ -122,7 +126,7 @@ def _hand_out(objects: Iterable[Body], output: Path | None) -> None:
 
 def _redacted(body: Body) -> Body:
     """An object for people's eyes: of a Secret the names of what is in it."""
-    return {**body, "data": dict.fromkeys(body["data"], "<hidden>")} if body["kind"] == "Secret" else body
+    return {**body, "data": dict.fromkeys(body["data"], HIDDEN)} if body["kind"] == "Secret" else body
 
 
 async def _apply(client: KubeClient, found: Plan) -> None:

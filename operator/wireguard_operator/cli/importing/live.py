@@ -31,7 +31,7 @@ def parse(interface: str, dump: str, links: Sequence[Mapping[str, Any]]) -> Devi
     lines = [line.split("\t") for line in dump.splitlines()]
     if not lines or len(lines[0]) != 4 or any(len(line) != 8 for line in lines[1:]):
         raise SourceError(f"`wg show {interface} dump` prints something else than wg(8) says")
-    private, _, port, _ = lines[0]
+    private, _, port, mark = lines[0]
     if private == _NONE:
         raise SourceError(f"{interface} has no private key yet; configure it first, e.g. with wg-quick up {interface}")
     link = links[0] if links else {}
@@ -41,6 +41,7 @@ def parse(interface: str, dump: str, links: Sequence[Mapping[str, Any]]) -> Devi
         tuple(_addresses(link)),
         tuple(_peer(columns) for columns in lines[1:]),
         link.get("mtu"),
+        ("FwMark",) if mark != "off" else (),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +15,15 @@ from ...domain.secrets import PRESHARED_KEY, PRIVATE_KEY, imported
 from ...kube.resources import PEERS, SECRETS, SERVERS
 from ..cluster import CommandError
 from .found import Device, Peer
+from .prefixes import Network, Share, shares
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Body = dict[str, Any]
 
 RESOURCES = {"Secret": SECRETS, "WireGuardPeer": PEERS, "WireGuardServer": SERVERS}
 """Where objects are made, by kind, in the order in which they are: keys before those who name them, and the server
 last, so that no controller sees a server with half of its peers, which would be the only ones on the device."""
+HIDDEN = "<hidden>"
+"""What stands for a key in what people are shown."""
 NAME_LENGTH = 50
 MTU_RANGE = range(1280, 9001)
 """What spec.mtu takes."""
@@ -55,25 +57,20 @@ def plan(device: Device, target: Target) -> Plan:
     """The objects of a device. Raises CommandError when it cannot be one of ours."""
     networks = _networks(device, target)
     remarks = [f"setting {name} has no counterpart and is left out" for name in device.ignored]
-    addresses = {ipaddress.ip_interface(text) for text in device.addresses}
-    for network in networks:
-        own = ipaddress.ip_interface(f"{server_address(network)}/{network.prefixlen}")
-        if addresses and own not in addresses:
-            remarks.append(f"the server's own address becomes {own}: in our networks it is the first host")
-    mtu = device.mtu
-    if mtu is not None and mtu not in MTU_RANGE:
-        remarks.append(f"the MTU {mtu} is outside 1280 to 9000: 1420 takes its place")
-        mtu = None
+    remarks += _server_remarks(device, networks)
     objects = [imported(f"{target.server}-import", target.namespace, {PRIVATE_KEY: device.private_key})]
     # The server's name is taken, too: a peer's keys are in a Secret that is named in the same way.
     taken = {target.server}
-    for peer in device.peers:
-        name = _name(peer, taken)
-        spec = _peer_spec(peer, name, target, networks, remarks)
+    peers = {_name(peer, taken): peer for peer in device.peers}
+    found = shares({name: peer.allowed_ips for name, peer in peers.items()}, networks)
+    for name, peer in peers.items():
+        remarks += (
+            f"peer {name} {text}" for text in (*found[name].remarks, *_peer_remarks(peer, found[name], networks))
+        )
         keys = {PRIVATE_KEY: peer.private_key, PRESHARED_KEY: peer.preshared_key}
         if known := {key: value for key, value in keys.items() if value is not None}:
             objects.append(imported(f"{name}-import", target.namespace, known))
-        objects.append(manifest("WireGuardPeer", target.namespace, name, spec))
+        objects.append(manifest("WireGuardPeer", target.namespace, name, _peer_spec(peer, name, target, found[name])))
     server: Body = {
         "endpoint": {"host": target.endpoint},
         "listenPort": device.listen_port,
@@ -81,8 +78,8 @@ def plan(device: Device, target: Target) -> Plan:
         "privateKeySecretRef": {"name": f"{target.server}-import"},
         "dataPlane": dict(target.data_plane),
     }
-    if mtu is not None:
-        server["mtu"] = mtu
+    if device.mtu in MTU_RANGE:
+        server["mtu"] = device.mtu
     objects.append(manifest("WireGuardServer", target.namespace, target.server, server))
     return Plan(in_order(objects), tuple(remarks))
 
@@ -94,7 +91,9 @@ def in_order(objects: Iterable[Body]) -> tuple[Body, ...]:
 
 
 def _networks(device: Device, target: Target) -> list[Network]:
-    found = {str(ipaddress.ip_interface(text).network): None for text in target.networks or device.addresses}
+    own = [ipaddress.ip_interface(text) for text in target.networks or device.addresses]
+    # A link-local address is the link's, and clients have none in its network.
+    found = {str(interface.network): None for interface in own if not interface.is_link_local}
     networks = [ipaddress.ip_network(text) for text in found]
     least = {4: 30, 6: 126}
     bad = [str(network) for network in networks if network.prefixlen > least[network.version]]
@@ -108,33 +107,29 @@ def _networks(device: Device, target: Target) -> list[Network]:
     return networks
 
 
-def _peer_spec(peer: Peer, name: str, target: Target, networks: Iterable[Network], remarks: list[str]) -> Body:
-    addresses: dict[int, str] = {}
-    routes: list[str] = []
-    lost: list[str] = []
-    for text in peer.allowed_ips:
-        prefix = ipaddress.ip_network(text, strict=False)
-        inside = any(prefix.version == network.version and _overlap(prefix, network) for network in networks)
-        if not prefix.prefixlen:
-            lost.append(f"{prefix} (a default route cannot lie behind a peer)")
-        elif not inside:
-            routes.append(str(prefix))
-        elif prefix.prefixlen < prefix.max_prefixlen:
-            lost.append(f"{prefix} (inside the server's networks only single addresses are given to peers)")
-        elif prefix.version in addresses:
-            lost.append(f"{prefix} (the peer has {addresses[prefix.version]} of this network already)")
-        else:
-            addresses[prefix.version] = str(prefix.network_address)
-    remarks.extend(f"peer {name} loses the allowed IP {text}" for text in lost)
-    versions = {network.version for network in networks}
-    if missing := sorted(versions - addresses.keys()):
-        remarks.append(
-            f"peer {name} is given an IPv{' and an IPv'.join(map(str, missing))} address that it did not have"
-        )
+def _server_remarks(device: Device, networks: Iterable[Network]) -> Iterator[str]:
+    addresses = [ipaddress.ip_interface(text) for text in device.addresses]
+    own = [ipaddress.ip_interface(f"{server_address(network)}/{network.prefixlen}") for network in networks]
+    new = [address for address in own if addresses and address not in addresses]
+    for address in new:
+        yield f"the server's own address becomes {address}: in our networks it is the first host"
+    for other in addresses:
+        if other not in own and all(other not in address.network for address in new):
+            yield f"the server loses its address {other}: it has the first one of each of its networks, and no other"
+    if device.mtu is None:
+        yield "no MTU is given: 1420 takes the place of wg-quick's, which is 80 less than that of the way out"
+    elif device.mtu not in MTU_RANGE:
+        yield f"the MTU {device.mtu} is outside 1280 to 9000: 1420 takes its place"
+
+
+def _peer_remarks(peer: Peer, share: Share, networks: Iterable[Network]) -> Iterator[str]:
+    if missing := sorted({network.version for network in networks} - share.addresses.keys()):
+        yield f"is given an IPv{' and an IPv'.join(map(str, missing))} address that it did not have"
     if peer.keepalive:
-        remarks.append(
-            f"peer {name}: after a restart of the device the server sends no keepalives; the client's do the same work"
-        )
+        yield "is sent no keepalives by the server after a restart of the device; the client's do the same work"
+
+
+def _peer_spec(peer: Peer, name: str, target: Target, share: Share) -> Body:
     spec: Body = {"serverRef": {"name": target.server}}
     if peer.private_key is not None:
         spec["privateKeySecretRef"] = {"name": f"{name}-import"}
@@ -144,19 +139,13 @@ def _peer_spec(peer: Peer, name: str, target: Target, networks: Iterable[Network
     spec["presharedKey"] = (
         {"policy": "Always", "secretRef": {"name": f"{name}-import"}} if peer.preshared_key else {"policy": "Never"}
     )
-    if addresses:
-        spec["addresses"] = [addresses[version] for version in sorted(addresses)]
-    if routes:
-        spec["routes"] = routes
+    if share.addresses:
+        spec["addresses"] = [share.addresses[version] for version in sorted(share.addresses)]
+    if share.routes:
+        spec["routes"] = share.routes
     if peer.name and peer.name != name:
         spec["description"] = peer.name
     return spec
-
-
-def _overlap(prefix: Network, network: Network) -> bool:
-    if isinstance(prefix, ipaddress.IPv4Network):
-        return isinstance(network, ipaddress.IPv4Network) and prefix.overlaps(network)
-    return isinstance(network, ipaddress.IPv6Network) and prefix.overlaps(network)
 
 
 def _name(peer: Peer, taken: set[str]) -> str:

@@ -49,6 +49,8 @@ def read(args: argparse.Namespace) -> Plan:
         found = list(moves(source, args.server, args.namespace, _server_key(args, source)))
     except SystemError as error:
         raise SourceError(str(error)) from None
+    except ValueError as error:
+        raise SourceError(f"wg-easy has a network that is none: {error}") from None
     remarks = [f"{move.what}: not carried over: {', '.join(move.lost)}" for move in found if move.lost]
     return Plan(in_order(body for move in found for body in move.objects), tuple(remarks))
 

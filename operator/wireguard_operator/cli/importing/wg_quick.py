@@ -15,6 +15,13 @@ from ...domain.keys import Hidden, InvalidKeyError, decode_key
 from .found import Device, Peer, SourceError
 
 _LABELS = re.compile(r"^(?:begin_peer|client|peer|name|friendly_name|user)\b\s*[:=]?\s*", re.IGNORECASE)
+_COMMENTED_OUT = re.compile(
+    r"\[|(?:privatekey|publickey|presharedkey|allowedips|endpoint|persistentkeepalive|address|listenport|mtu|dns|table"
+    r"|fwmark|saveconfig|(?:pre|post)(?:up|down))\s*=",
+    re.IGNORECASE,
+)
+_KEY = re.compile(r"[A-Za-z0-9+/]{42,}=?")
+"""A key of 32 bytes is 44 characters of base64, the last of which is easily left out."""
 _SECTION = re.compile(r"\[(\w+)\]")
 _INTERFACE = {"privatekey", "listenport", "address", "mtu"}
 _PEER = {"publickey", "presharedkey", "allowedips", "persistentkeepalive"}
@@ -50,11 +57,18 @@ def read(text: str, where: str) -> Device:
     interface: _Section | None = None
     peers = []
     ignored: dict[str, None] = {}
+    lines: dict[str, int] = {}
     for section in _sections(text, where):
         known = _INTERFACE if section.kind == "interface" else _PEER
         ignored |= {key: None for key in section.values if key not in known}
         if section.kind == "peer":
-            peers.append(_peer(section, where))
+            peer = _peer(section, where)
+            if (line := lines.setdefault(peer.public_key, section.line)) != section.line:
+                raise SourceError(
+                    f"{where}:{section.line}: a second [Peer] with the PublicKey of line {line}; WireGuard takes the"
+                    " last: take the other one out"
+                )
+            peers.append(peer)
         elif interface is not None:
             raise SourceError(f"{where}:{section.line}: a second [Interface]; one file is one device")
         else:
@@ -107,7 +121,11 @@ def _sections(text: str, where: str) -> list[_Section]:
 
 
 def _name_of(remark: str) -> str:
-    return _LABELS.sub("", remark.lstrip("# ")).strip()
+    """The name in a comment. A setting that is commented out is none, nor is whatever may be a key."""
+    text = remark.lstrip("# ")
+    if _COMMENTED_OUT.match(text) or _KEY.search(text):
+        return ""
+    return _LABELS.sub("", text).strip()
 
 
 def _peer(section: _Section, where: str) -> Peer:

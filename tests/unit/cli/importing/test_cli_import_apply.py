@@ -7,6 +7,7 @@ import copy
 import pytest
 from import_cluster import Cluster, Name
 
+from wireguard_operator.cli.cluster import CommandError
 from wireguard_operator.cli.importing import apply
 from wireguard_operator.cli.importing.apply import bring
 from wireguard_operator.cli.importing.found import Device, Peer
@@ -100,6 +101,16 @@ async def test_a_difference_is_named_and_stays_and_nothing_else_is_held_up(objec
     assert cluster.objects[ALICE] == before
 
 
+async def test_nothing_is_made_for_a_server_that_is_another_one(objects: tuple[Body, ...]) -> None:
+    cluster = Cluster()
+    there = copy.deepcopy(objects[-1])
+    there["spec"]["networks"] = ["10.99.0.0/24"]
+    cluster.objects[SERVER] = there
+    with pytest.raises(CommandError, match=r"WireGuardServer berlin is there with another spec\.networks; nothing was"):
+        await bring(cluster.client, objects)
+    assert list(cluster.objects) == [SERVER], "its peers would be joined by those of this one"
+
+
 async def test_a_peer_does_not_get_the_keys_of_another_secret_of_that_name(objects: tuple[Body, ...]) -> None:
     cluster, stranger = Cluster(), generate_preshared()
     there = cluster.objects["Secret", "alice-import"] = imported("alice-import", "isp", {"presharedKey": stranger})
@@ -148,9 +159,12 @@ async def test_of_many_that_are_missing_one_is_named(objects: tuple[Body, ...]) 
 async def test_what_is_being_deleted_does_not_count_as_there(objects: tuple[Body, ...]) -> None:
     cluster = Cluster()
     await bring(cluster.client, objects)
-    cluster.objects[SERVER]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    cluster.objects[ALICE]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     outcome = await bring(cluster.client, objects)
-    assert outcome.problems == ["left as it is: WireGuardServer berlin is being deleted"]
+    assert outcome.problems == ["left as it is: WireGuardPeer alice is being deleted"]
+    cluster.objects[SERVER]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    with pytest.raises(CommandError, match="WireGuardServer berlin is being deleted; nothing was made"):
+        await bring(cluster.client, objects)
 
 
 async def test_an_api_server_that_does_not_answer_is_not_asked_ten_thousand_times(

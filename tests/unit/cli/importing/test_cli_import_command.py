@@ -18,6 +18,7 @@ SERVER, ALICE = generate_pair(), generate_pair()
 KEYS = {SERVER.private.reveal(), base64.b64encode(SERVER.private.reveal().encode()).decode()}
 CONFIG = f"""[Interface]
 Address = 10.8.0.1/24
+MTU = 1420
 ListenPort = 51820
 PrivateKey = {SERVER.private.reveal()}
 
@@ -98,6 +99,46 @@ def test_what_is_applied_is_there_already_the_second_time_and_a_difference_is_to
         "made 0 servers, 0 peers, 0 Secrets; there already: 2",
         "error: not there as it should be: 1 of 3 objects; correct what is said above and try again",
     ]
+
+
+def call(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    command.add_import(parser)
+    args = parser.parse_args(list(arguments))
+    code: int = args.run(args)
+    return code
+
+
+def test_a_file_that_was_written_is_made_elsewhere(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster, path = Cluster(), tmp_path / "berlin.yaml"
+    cluster.serve(monkeypatch)
+    assert run("-o", str(path)) == 0
+    assert call("file", str(path), "--apply") == 0
+    assert "made 1 server, 1 peer, 1 Secret; there already: 0" in capsys.readouterr().err
+    assert run("--apply") == 0, "and is what the source says"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("kind: Pod\nmetadata: {name: a, namespace: b}\nspec: {}", "object 1 is not one that"),
+        ("- 1", "object 1 is not one that"),
+        ("a: [hunter2", "no YAML"),
+        (
+            "kind: Secret\nmetadata: {name: a, namespace: b}\ndata: {privateKey: <hidden>}",
+            "was shown with its keys hidden",
+        ),
+    ],
+)
+def test_a_file_that_is_another_is_not_quoted(
+    text: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other.yaml").write_text(text)
+    assert call("file", str(tmp_path / "other.yaml"), "--apply") == 1
+    said = capsys.readouterr().err
+    assert words in said and "hunter2" not in said
 
 
 def test_an_api_server_that_does_not_answer_is_told(

@@ -84,6 +84,29 @@ def test_what_is_wrong_in_a_configuration_is_named_with_its_line(old: str, new: 
     assert "hunter2" not in str(caught.value) and SERVER.private.reveal() not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "comment",
+    [
+        f"# PrivateKey = {ALICE.private.reveal()}",
+        f"#PresharedKey={PRESHARED}",
+        f"# alice {ALICE.private.reveal()}",
+        f"### Client {ALICE.private.reveal()[:-1]}",
+        "# AllowedIPs = 10.8.0.9/32",
+        "# [Peer]",
+    ],
+)
+def test_a_setting_that_is_commented_out_is_no_name_and_nor_is_a_key(comment: str) -> None:
+    for old, new in (("### Client alice", comment), ("# Name = Bob's router", comment)):
+        device = wg_quick.read(CONFIG.replace(old, new), "wg0.conf")
+        names = {peer.name for peer in device.peers}
+        assert "" in names and names <= {"alice", "Bob's router", ""}
+
+
+def test_a_key_that_two_peers_have_is_told_with_both_lines() -> None:
+    with pytest.raises(SourceError, match=r"wg0\.conf:15: a second \[Peer\] with the PublicKey of line 9"):
+        wg_quick.read(CONFIG.replace(BOB.public, ALICE.public), "wg0.conf")
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"none\.conf cannot be read: No such file"):
         wg_quick.read_file(tmp_path / "none.conf")

@@ -32,8 +32,11 @@ def easy(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """wg-easy 15 with some clients, and a command that reads it."""
     double = WGEasyDouble()
     double.add("Alice's phone", "10.8.0.7")
-    double.add("alices phone!", serverAllowedIps=["192.168.77.0/24"], enabled=False, dns=["9.9.9.9"], mtu=1300)
-    double.add("Ünïcode", expiresAt="2099-01-01T00:00:00.000Z", preUp=HOOK, firewallIps=["10.0.0.0/8"])
+    double.add(
+        "alices phone!", serverAllowedIps=["192.168.77.5/24", "10.99.0.7"], enabled=False, dns=["9.9.9.9"], mtu=1300
+    )
+    later = "2099-01-01T00:00:00.000Z"
+    double.add("Ünïcode", expiresAt=later, preUp=HOOK, firewallIps=["10.0.0.0/8"], serverAllowedIps=["10.8.0.0/16"])
     (tmp_path / "wg0.conf").write_text(
         f"[Interface]\nPrivateKey = {double.pair.private.reveal()}\nListenPort = 51820\n"
     )
@@ -68,7 +71,8 @@ def test_by_itself_it_makes_nothing_and_shows_no_key(
     assert found["Secret/berlin-imported-key"]["data"] == {"privateKey": "<hidden>"}
     secrets = {*hidden(double), *(base64.b64encode(one.encode()).decode() for one in hidden(double))}
     assert not [one for one in secrets if one in said.out + said.err]
-    assert "note: peer n-code: not carried over: preUp, firewallIps\n" in said.err
+    assert "note: peer n-code: not carried over: preUp, firewallIps, server allowed IP 10.8.0.0/16\n" in said.err
+    assert "note: server berlin: not carried over: what its hooks" in said.err
     assert (
         "1 server, 3 peers, 4 Secrets; nothing was made in the cluster: add --apply" in said.err and not double.writes
     )
@@ -99,7 +103,7 @@ def test_the_file_has_keys_addresses_and_settings_and_nobody_else_may_read_it(
     assert base64.b64decode(data["presharedKey"]).decode() == client["preSharedKey"]
     assert first.addresses == ("10.8.0.7", client["ipv6Address"]) and first.enabled
     assert first.description == "Alice's phone (from wg-easy)"
-    assert second.routes == ("192.168.77.0/24",) and not second.enabled
+    assert second.routes == ("192.168.77.0/24", "10.99.0.7/32") and not second.enabled
     assert second.client.dns is None and second.client.mtu == 1300  # the same DNS as the server's is left out
     assert third.expires_at is not None and third.expires_at.year == 2099
 
@@ -120,7 +124,7 @@ def test_what_is_applied_is_there_already_the_second_time_and_a_difference_is_to
     double.named("Alice's phone")["preSharedKey"] = generate_pair().public
     assert main(apply) == 1
     said = capsys.readouterr()
-    assert not said.out and said.err.splitlines()[1:] == [
+    assert not said.out and said.err.splitlines()[2:] == [
         "left as it is: Secret alice-s-phone-imported-keys is there with another data.presharedKey",
         "made 0 servers, 0 peers, 0 Secrets; there already: 7",
         "error: not there as it should be: 1 of 8 objects; correct what is said above and try again",
