@@ -54,7 +54,7 @@ async def measure(peers: int) -> list[Figure]:
     """Fill a tenant, start a gateway, and ask it."""
     with tempfile.TemporaryDirectory(prefix="bench-gateway-") as folder, ControlPlane(Path(folder) / "plane") as plane:
         plane.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
-        plane.kubectl("wait", "--for=condition=Established", "crd", "--all")
+        plane.wait_for_definitions()
         async with BareClient(plane.kubeconfig, 32) as client:
             ids = await _fill(client, peers)
         gateway = Gateway(plane, Path(folder), [TENANT])

@@ -97,7 +97,7 @@ class Admission:
 
     def __enter__(self) -> Admission:
         self.plane.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
-        self.plane.kubectl("wait", "crd", *(kind.crd_name for kind in KINDS), "--for=condition=Established")
+        self.plane.wait_for_definitions(*(kind.crd_name for kind in KINDS))
         self.plane.kubectl("create", "namespace", self.namespace)
         configuration = client.Configuration()
         config.load_kube_config(str(self.plane.kubeconfig), client_configuration=configuration)

@@ -131,6 +131,22 @@ class ControlPlane:
             raise ControlPlaneError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
 
+    def wait_for_definitions(self, *definitions: str, seconds: float = 60.0) -> None:
+        """Wait until the API server serves these CRDs (default: all that there are).
+
+        One that was made a moment ago has no conditions yet, which `kubectl wait` takes for an error.
+        """
+        names = [f"crd/{name}" for name in definitions] or ["crd", "--all"]
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self.kubectl("wait", "--for=condition=Established", "--timeout=5s", *names)
+                return
+            except ControlPlaneError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
     def kubectl_command(self, *arguments: str) -> list[str]:
         """Return a kubectl command line for this plane."""
         return [str(find_or_build("kubectl")), f"--kubeconfig={self.kubeconfig}", *arguments]

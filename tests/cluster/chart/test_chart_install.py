@@ -55,7 +55,7 @@ def test_the_api_server_takes_every_object_without_a_warning(
     plane: ControlPlane, namespace: Callable[..., str], no_definitions: None, chosen: tuple[str, ...]
 ) -> None:
     plane.kubectl("apply", "-f", "-", stdin=SERVICE_MONITORS)
-    plane.kubectl("wait", "crd/servicemonitors.monitoring.coreos.com", "--for=condition=Established")
+    plane.wait_for_definitions("servicemonitors.monitoring.coreos.com")
     there = namespace(**RESTRICTED)
     options = [part for item in chosen for part in ("--set", item.replace("THERE", there))]
     rendered = render(*options, namespace=there)
@@ -91,7 +91,7 @@ def test_a_release_is_installed_upgraded_and_uninstalled_and_the_definitions_go_
     notes = one.install(chart=older_chart(tmp_path))
     assert f"kubectl -n {one.namespace} rollout status deployment/wireguard-operator" in notes
     assert description(plane) == "As it was."
-    plane.kubectl("wait", *(f"crd/{name}" for name in CRDS), "--for=condition=Established")
+    plane.wait_for_definitions(*CRDS)
     wait_for("pods that pass `restricted`", lambda: len(running(plane, one.namespace)) == 2)
 
     # What the notes tell people to write.

@@ -111,7 +111,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Provider, 
         plane = ControlPlane(folder / "plane", apiserver_flags=[f"--authentication-config={config}"])
         stack.enter_context(plane)
         plane.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
-        plane.kubectl("wait", "--for=condition=Established", "crd", "--all")
+        plane.wait_for_definitions()
         plane.kubectl("create", "namespace", "isp")
         process = Gateway(plane, folder, ["isp"], "--oidc-issuer", provider.issuer)
         stack.callback(process.daemon.end)

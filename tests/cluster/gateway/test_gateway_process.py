@@ -67,7 +67,7 @@ def test_metrics_tell_of_requests_by_route_and_never_by_id(gateway: Provider) ->
 def plane_of_its_own(tmp_path: Path) -> Iterator[ControlPlane]:
     with ControlPlane(tmp_path / "plane") as plane:
         plane.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
-        plane.kubectl("wait", "--for=condition=Established", "crd", "--all")
+        plane.wait_for_definitions()
         plane.kubectl("create", "namespace", "isp")
         yield plane
 
