@@ -122,7 +122,7 @@ def test_a_configuration_file_is_applied_once_and_compared_the_second_time(lab: 
     server, alice, preshared = generate_pair(), generate_pair(), generate_preshared().reveal()
     path = lab.directory / "wg0.conf"
     path.write_text(
-        f"[Interface]\nAddress = 10.8.0.1/24\nListenPort = 51820\nPrivateKey = {server.private.reveal()}\n"
+        f"[Interface]\nAddress = 10.8.0.1/24\nMTU = 1420\nListenPort = 51820\nPrivateKey = {server.private.reveal()}\n"
         f"# alice\n[Peer]\nPublicKey = {alice.public}\nPresharedKey = {preshared}\nAllowedIPs = 10.8.0.2/32\n"
     )
     where = ("--url", lab.host.url, "-n", lab.namespace, "--kubeconfig", str(lab.plane.kubeconfig), "--apply")
