@@ -79,12 +79,11 @@ class DataPlane:
             if self._port is not None:
                 await self._port.ensure(interface.listen_port)  # a standby's is closed before there is a device
             await self._device.ensure(interface)
-            dump = await self.look()
-            dump = await self._cut_strays(admission, dump)
+            dump = await self._cut_strays(admission)
         except DeviceError:
             # Whoever must not be on the device goes, though it cannot be made as it should be.
             with suppress(DeviceError):
-                await self._cut_strays(admission, await self.look())
+                await self._cut_strays(admission)
             raise
         if self._firewall is not None:
             # Before any peer comes to the device, and in the place of what was there in one step.
@@ -154,8 +153,9 @@ class DataPlane:
         there = {key: peer.endpoint for key, peer in peers if peer.endpoint in endpoints and peer.last_handshake}
         await self._device.kick({key: endpoint for key, endpoint in there.items() if endpoint})
 
-    async def _cut_strays(self, admission: Admission, dump: DeviceDump) -> DeviceDump:
-        """Have those who must not be on the device be cut before anything else; the dump with their last counters."""
+    async def _cut_strays(self, admission: Admission) -> DeviceDump:
+        """Look at the device and cut those who must not be on it; the dump with their last counters."""
+        dump = await self.look()
         strays = [key for key in dump.peers if key not in admission.peers]
         if not strays:
             return dump

@@ -109,8 +109,10 @@ class Service:
         # A device that died a moment ago holds nothing, though the supervisor may not know yet.
         applied = self.applied() if life else None
         final = tuple(self._final.values()) if life == self._final_of else ()
-        said = __version__, self._plane.implementation, life, applied, self._plane.errors(), self._limits()
-        return AgentStatus(*said, final=final)
+        plane = self._plane
+        return AgentStatus(
+            __version__, plane.implementation, life, applied, plane.errors(), self._limits(), final=final
+        )
 
     async def snapshot(self, request: Snapshot) -> Ack:
         """Make the device so. Raises InvalidRequestError, StoreError (nothing changed then), DeviceError."""

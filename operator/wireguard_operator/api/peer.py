@@ -126,6 +126,10 @@ class ClientSettings(Model):
     """Seconds between keepalives; 0 is off."""
 
 
+MAX_ROUTES = 64
+"""The most routes of one peer."""
+
+
 class PeerSpec(Model):
     """What the provider wants for this subscriber."""
 
@@ -152,7 +156,7 @@ class PeerSpec(Model):
     routes: Annotated[
         tuple[CIDR, ...],
         Field(
-            max_length=64,
+            max_length=MAX_ROUTES,
             json_schema_extra=rules(
                 rule(
                     "self.all(r, !isCIDR(r) || cidr(r).prefixLength() > 0)",

@@ -27,6 +27,7 @@ from ..agent.protocol import (
 )
 from ..domain.capabilities import Capability
 from ..domain.device import Delta, DesiredState, DevicePeer, Interface
+from ..domain.networks import is_inside
 from .contract import Account, Wanted
 from .errors import SystemError, Unreachable
 from .steward import Steward
@@ -142,7 +143,7 @@ def wanted(interface: Interface, peers: Mapping[str, DevicePeer], owner: Callabl
 
     def is_address(text: str) -> bool:
         prefix = ipaddress.ip_network(text)
-        return any(prefix.version == n.version and prefix.subnet_of(n) for n in networks)  # type: ignore[arg-type]
+        return any(is_inside(prefix, network) for network in networks)
 
     return {
         key: Wanted(

@@ -15,6 +15,7 @@ from typing import Any
 from ..api.base import manifest
 from ..domain.key_ring import ClientKeys
 from ..domain.keys import Hidden
+from ..domain.networks import Network, is_inside, parse
 from ..domain.secrets import PRESHARED_KEY, PRIVATE_KEY, imported
 
 LONGEST_NAME = 200
@@ -86,7 +87,7 @@ def _server(source: Source, name: str, namespace: str, private_key: Hidden | Non
     if source.dns:
         spec["dns"] = list(source.dns)
     if source.allowed_ips and set(source.allowed_ips) != set(EVERYTHING):
-        spec["clientAllowedIPs"] = _prefixes(source.allowed_ips)
+        spec["clientAllowedIPs"] = _texts(source.allowed_ips)
     if source.mtu is not None:
         spec["mtu"] = source.mtu
     objects = [manifest("WireGuardServer", namespace, name, spec)]
@@ -117,11 +118,10 @@ def _peer(source: Source, client: Client, name: str, server: str, namespace: str
         spec["enabled"] = False
     if client.expires_at is not None:
         spec["expiresAt"] = client.expires_at
+    routed = client.allowed_ips
     own = {
         "dns": list(client.dns) if client.dns is not None and client.dns != source.dns else None,
-        "allowedIPs": _prefixes(client.allowed_ips or ())
-        if client.allowed_ips not in (None, source.allowed_ips)
-        else None,
+        "allowedIPs": _texts(routed) if routed is not None and routed != source.allowed_ips else None,
         "mtu": client.mtu if client.mtu != source.mtu else None,
         "persistentKeepalive": client.keepalive if client.keepalive != source.keepalive else None,
     }
@@ -135,23 +135,23 @@ def _peer(source: Source, client: Client, name: str, server: str, namespace: str
 
 def _routes(source: Source, client: Client) -> tuple[list[str], list[str]]:
     """What can lie behind the peer, and what cannot: everything, and what overlaps the server's networks."""
-    own = [ipaddress.ip_network(text) for text in source.networks]
+    own = parse(source.networks)
     routes, lost = list[str](), list[str]()
-    for text in _prefixes(client.routes):
-        network = ipaddress.ip_network(text)
-        # Of one version, so they overlap where one's first address is in the other.
-        inside = any(
-            network.network_address in other or other.network_address in network
-            for other in own
-            if other.version == network.version
-        )
-        (lost if inside or not network.prefixlen else routes).append(text)
+    for prefix in _prefixes(client.routes):
+        # Of two prefixes that overlap one holds the other.
+        overlaps = any(is_inside(prefix, network) or is_inside(network, prefix) for network in own)
+        (lost if overlaps or not prefix.prefixlen else routes).append(str(prefix))
     return routes, [f"server allowed IP {text}" for text in lost]
 
 
-def _prefixes(texts: Iterable[str]) -> list[str]:
-    """As the API server wants them: with their length, without host bits, each once."""
-    return list(dict.fromkeys(str(ipaddress.ip_network(text, strict=False)) for text in texts))
+def _prefixes(texts: Iterable[str]) -> list[Network]:
+    """Without host bits, each once."""
+    return list(dict.fromkeys(ipaddress.ip_network(text, strict=False) for text in texts))
+
+
+def _texts(texts: Iterable[str]) -> list[str]:
+    """As the API server wants them: with their length as well."""
+    return list(map(str, _prefixes(texts)))
 
 
 def _names(names: Iterable[str]) -> list[str]:

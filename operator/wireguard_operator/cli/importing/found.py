@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ...domain.keys import Hidden
 from ..cluster import CommandError
@@ -10,6 +11,14 @@ from ..cluster import CommandError
 
 class SourceError(CommandError):
     """The source cannot be read; the text says where and holds no key."""
+
+
+def read_text(path: Path) -> str:
+    """What is in a file. Raises SourceError."""
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...api.base import manifest
-from ...domain.networks import server_address
+from ...domain.networks import Network, server_address
 from ...domain.secrets import PRESHARED_KEY, PRIVATE_KEY, imported
 from ...kube.resources import PEERS, SECRETS, SERVERS
 from ..cluster import CommandError
 from .found import Device, Peer
-from .prefixes import Network, Share, shares
+from .prefixes import Share, shares
 
 Body = dict[str, Any]
 

@@ -11,12 +11,10 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...domain.networks import is_usable
+from ...api.peer import MAX_ROUTES
+from ...domain.networks import Network, is_inside, is_usable
 from ..cluster import CommandError
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-MOST_ROUTES = 64
-"""What spec.routes takes."""
 _BROADCAST = ipaddress.ip_network("255.255.255.255")
 
 
@@ -46,13 +44,13 @@ def shares(peers: Mapping[str, Sequence[str]], networks: Sequence[Network]) -> d
     claims = [_Claim(network, "") for network in networks]
     owners: dict[Network, str] = {}
     for name, allowed in peers.items():
-        for prefix in map(_network, allowed):
+        for prefix in (ipaddress.ip_network(text, strict=False) for text in allowed):
             if (other := owners.setdefault(prefix, name)) != name:
                 raise CommandError(
                     f"peers {other} and {name} both have the allowed IP {prefix}; WireGuard gives it to the one that"
                     " was named last: take it out of the other one"
                 )
-            if prefix.prefixlen and _is_unicast(prefix) and not _is_within(prefix, networks):
+            if prefix.prefixlen and _is_unicast(prefix) and not any(is_inside(prefix, network) for network in networks):
                 claims.append(_Claim(prefix, name))
             else:
                 _take(found[name], prefix, networks)
@@ -60,16 +58,12 @@ def shares(peers: Mapping[str, Sequence[str]], networks: Sequence[Network]) -> d
         if claim.owner:
             _route(found[claim.owner], claim)
     for name, share in found.items():
-        if len(share.routes) > MOST_ROUTES:
+        if len(share.routes) > MAX_ROUTES:
             raise CommandError(
-                f"peer {name} would have {len(share.routes)} routes, and {MOST_ROUTES} are the most: its prefixes are"
+                f"peer {name} would have {len(share.routes)} routes, and {MAX_ROUTES} are the most: its prefixes are"
                 " split around those of others that lie within them; give it smaller ones that lie beside them"
             )
     return found
-
-
-def _network(text: str) -> Network:
-    return ipaddress.ip_network(text, strict=False)
 
 
 def _is_unicast(prefix: Network) -> bool:
@@ -77,16 +71,6 @@ def _is_unicast(prefix: Network) -> bool:
     first = prefix.network_address
     special = first.is_unspecified or first.is_loopback or first.is_multicast or first.is_link_local
     return not special and prefix != _BROADCAST
-
-
-def _is_within(prefix: Network, networks: Iterable[Network]) -> bool:
-    return any(_holds(network, prefix) for network in networks)
-
-
-def _holds(whole: Network, part: Network) -> bool:
-    if isinstance(whole, ipaddress.IPv4Network):
-        return isinstance(part, ipaddress.IPv4Network) and part.subnet_of(whole)
-    return isinstance(part, ipaddress.IPv6Network) and part.subnet_of(whole)
 
 
 def _take(share: Share, prefix: Network, networks: Iterable[Network]) -> None:
@@ -125,7 +109,7 @@ def _apart(claims: Iterable[_Claim]) -> list[_Claim]:
     for claim in sorted(
         claims, key=lambda one: (one.network.version, one.network.network_address, one.network.prefixlen)
     ):
-        while above and not _holds(above[-1].network, claim.network):
+        while above and not is_inside(claim.network, above[-1].network):
             above.pop()
         if above and above[-1].owner == claim.owner:
             continue  # the peer has it by the larger one
@@ -137,18 +121,14 @@ def _apart(claims: Iterable[_Claim]) -> list[_Claim]:
 
 
 def _without(network: Network, holes: Sequence[Network]) -> list[Network]:
-    """What is left of a network; a bit more than ``MOST_ROUTES`` at most, since nobody can use them."""
+    """What is left of a network; a bit more than ``MAX_ROUTES`` at most, since nobody can use them."""
     parts: list[Network] = [network]
     for hole in holes:
-        parts = [rest for part in parts for rest in (_excluded(part, hole) if _holds(part, hole) else [part])]
-        if len(parts) > 2 * MOST_ROUTES:
+        parts = [
+            rest
+            for part in parts
+            for rest in (part.address_exclude(hole) if is_inside(hole, part) else [part])  # type: ignore[arg-type]
+        ]
+        if len(parts) > 2 * MAX_ROUTES:
             break
     return sorted(parts, key=lambda part: part.network_address)
-
-
-def _excluded(whole: Network, part: Network) -> list[Network]:
-    if isinstance(whole, ipaddress.IPv4Network) and isinstance(part, ipaddress.IPv4Network):
-        return list(whole.address_exclude(part))
-    if isinstance(whole, ipaddress.IPv6Network) and isinstance(part, ipaddress.IPv6Network):
-        return list(whole.address_exclude(part))
-    return [whole]

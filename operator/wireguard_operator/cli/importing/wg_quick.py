@@ -12,19 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...domain.keys import Hidden, InvalidKeyError, decode_key
-from .found import Device, Peer, SourceError
+from .found import Device, Peer, SourceError, read_text
 
 _LABELS = re.compile(r"^(?:begin_peer|client|peer|name|friendly_name|user)\b\s*[:=]?\s*", re.IGNORECASE)
-_COMMENTED_OUT = re.compile(
-    r"\[|(?:privatekey|publickey|presharedkey|allowedips|endpoint|persistentkeepalive|address|listenport|mtu|dns|table"
-    r"|fwmark|saveconfig|(?:pre|post)(?:up|down))\s*=",
-    re.IGNORECASE,
-)
 _KEY = re.compile(r"[A-Za-z0-9+/]{42,}=?")
 """A key of 32 bytes is 44 characters of base64, the last of which is easily left out."""
 _SECTION = re.compile(r"\[(\w+)\]")
 _INTERFACE = {"privatekey", "listenport", "address", "mtu"}
 _PEER = {"publickey", "presharedkey", "allowedips", "persistentkeepalive"}
+_OTHER = {"endpoint", "fwmark", "dns", "table", "saveconfig", "preup", "postup", "predown", "postdown"}
+"""What wg and wg-quick know besides."""
+_COMMENTED_OUT = re.compile(rf"\[|(?:{'|'.join(sorted(_INTERFACE | _PEER | _OTHER))})\s*=", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -46,10 +44,7 @@ class _Section:
 
 def read_file(path: Path) -> Device:
     """The device of a wg0.conf. Raises SourceError."""
-    try:
-        return read(path.read_text(), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}") from None
+    return read(read_text(path), str(path))
 
 
 def read(text: str, where: str) -> Device:

@@ -10,16 +10,15 @@ from pathlib import Path
 
 import yaml
 
-from .found import SourceError
+from .found import SourceError, read_text
 from .manifests import HIDDEN, RESOURCES, Body, Plan, in_order
 
 
 def read(path: Path) -> Plan:
     """The objects in the file. Raises SourceError."""
+    text = read_text(path)
     try:
-        found = [body for body in yaml.safe_load_all(path.read_text()) if body is not None]
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}") from None
+        found = [body for body in yaml.safe_load_all(text) if body is not None]
     except yaml.YAMLError as error:  # its text quotes the file, which has keys
         mark = getattr(error, "problem_mark", None)
         raise SourceError(f"{path}: no YAML" + (f", line {mark.line + 1}" if mark is not None else "")) from None

@@ -176,8 +176,8 @@ class Arbiter:
             self._announce(server, change)
 
     def _take(self, seat: Seat | None) -> None:
-        before, self._seat = self._seat, seat
-        if (before and before.pod) != (seat and seat.pod):
+        before, self._seat = self.active_pod, seat
+        if self.active_pod != before:
             self._moved()
 
     def _announce(self, server: WireGuardServer, change: Change) -> None:

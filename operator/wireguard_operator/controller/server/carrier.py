@@ -92,11 +92,9 @@ class Carrier:
         pods = self._services.cache.children.pods_of(self._key)
         ready = frozenset(pod["metadata"]["uid"] for pod in pods if reach.is_ready(pod))
         if ready and ready != self._ready_pods:
-            if self._ready_pods:
-                self._link.replace_agent()
+            replaced, self._ready_pods = bool(self._ready_pods), ready
             # A pod in the place of another one knows nothing of where the peers are.
-            self._ready_pods = ready
-            self._link.doubt()
+            (self._link.replace_agent if replaced else self._link.doubt)()
             self._wake()
         return False
 

@@ -26,7 +26,7 @@ from ...domain.capabilities import Capability, System, system_of
 from ...domain.conditions import Problem
 from ...domain.device import Interface
 from ...domain.key_ring import ClientKeys
-from ...domain.networks import Network, server_address
+from ...domain.networks import Network, is_inside, server_address
 from ...kube.errors import KubeError, NotFound
 from ...kube.resources import SECRETS
 from ..agents.client import AgentError, BaseMismatch
@@ -282,8 +282,7 @@ def _outside(networks: Iterable[Network], site: Site) -> Problem | None:
     if not pools:
         return None
     for network in networks:
-        same = [pool for pool in pools if pool.version == network.version]
-        if not any(network.subnet_of(pool) for pool in same):  # type: ignore[arg-type]
+        if not any(is_inside(network, pool) for pool in pools):
             has = " and ".join(map(str, pools))
             return Problem(
                 Reason.SYSTEM_UNSUITABLE,

@@ -30,20 +30,21 @@ AllowedIPs = 10.8.0.2/32
 Run = Callable[..., int]
 
 
+def call(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    command.add_import(parser)
+    args = parser.parse_args(list(arguments))
+    code: int = args.run(args)
+    return code
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """``import wg-quick`` of a server with one peer."""
     (tmp_path / "wg0.conf").write_text(CONFIG)
     base = ["wg-quick", str(tmp_path / "wg0.conf"), "--server", "berlin", "--endpoint", "vpn.example.net", "--dial"]
 
-    def run(*options: str) -> int:
-        parser = argparse.ArgumentParser()
-        command.add_import(parser)
-        args = parser.parse_args([*base, "-n", "isp", *options])
-        code: int = args.run(args)
-        return code
-
-    return run
+    return lambda *options: call(*base, "-n", "isp", *options)
 
 
 def test_by_itself_it_shows_the_objects_and_no_key(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,14 +100,6 @@ def test_what_is_applied_is_there_already_the_second_time_and_a_difference_is_to
         "made 0 servers, 0 peers, 0 Secrets; there already: 2",
         "error: not there as it should be: 1 of 3 objects; correct what is said above and try again",
     ]
-
-
-def call(*arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    command.add_import(parser)
-    args = parser.parse_args(list(arguments))
-    code: int = args.run(args)
-    return code
 
 
 def test_a_file_that_was_written_is_made_elsewhere(
